@@ -1,0 +1,13 @@
+import { operation } from '../../contract/operation.ts'
+import { defineErrors } from '../../kernel/errors.ts'
+import type { Agent } from './agent.ts'
+
+export const agentErrors = defineErrors({
+  AGENT_NOT_FOUND: { kind: 'not_found', message: 'no such agent' },
+  AGENT_INVALID: { kind: 'bad_request', message: 'the agent is not defined correctly' },
+})
+
+export const agentOperations = {
+  get: operation<{ id: string }, Agent>({ auth: 'caller', effect: 'read', errors: ['AGENT_NOT_FOUND'] }),
+  list: operation<void, readonly Agent[]>({ auth: 'caller', effect: 'read', errors: [] }),
+}

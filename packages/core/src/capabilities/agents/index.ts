@@ -1,0 +1,3 @@
+export type { Agent, AgentDefinition } from './agent.ts'
+export { agentErrors, agentOperations } from './contract.ts'
+export type { Agents } from './service.ts'

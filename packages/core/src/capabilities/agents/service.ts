@@ -1,0 +1,61 @@
+import type { Implementation } from '../../contract/invoke.ts'
+import { agentErrors, type agentOperations } from './contract.ts'
+import type { Agent, AgentDefinition } from './agent.ts'
+
+const modelId = /^[^/\s]+\/\S+$/
+
+/** Checks an agent and fills in its defaults. Throws `AGENT_INVALID` with what is wrong. */
+export function defineAgent(definition: AgentDefinition): Agent {
+  const invalid = (problem: string) =>
+    agentErrors.AGENT_INVALID({ message: `agent ${JSON.stringify(definition.id)}: ${problem}` })
+  if (!/^[\w.-]{1,128}$/.test(definition.id)) throw invalid('the id takes letters, digits, "_", "-" and ".", at most 128')
+  if (definition.models.length === 0) throw invalid('it needs at least one model')
+  for (const model of definition.models) {
+    if (!modelId.test(model)) throw invalid(`model ${JSON.stringify(model)} is not of the form provider/model`)
+  }
+  const tools = definition.tools ?? []
+  const names = new Set<string>()
+  for (const { name } of tools) {
+    if (names.has(name)) throw invalid(`two tools are called ${JSON.stringify(name)}`)
+    names.add(name)
+  }
+  const maxSteps = definition.maxSteps ?? 10
+  if (!Number.isInteger(maxSteps) || maxSteps < 1) throw invalid('maxSteps must be a positive integer')
+  const maxOutputTokens = definition.maxOutputTokens ?? null
+  if (maxOutputTokens !== null && (!Number.isInteger(maxOutputTokens) || maxOutputTokens < 1)) {
+    throw invalid('maxOutputTokens must be a positive integer')
+  }
+  return Object.freeze({
+    id: definition.id,
+    name: definition.name ?? definition.id,
+    description: definition.description ?? '',
+    instructions: definition.instructions,
+    models: [...definition.models],
+    tools: [...tools],
+    maxSteps,
+    maxOutputTokens,
+    temperature: definition.temperature ?? null,
+  })
+}
+
+export interface Agents extends Implementation<typeof agentOperations> {
+  find(id: string): Agent
+  readonly all: readonly Agent[]
+}
+
+/** The agents of the code layer. */
+export function createAgents(definitions: readonly AgentDefinition[]): Agents {
+  const agents = new Map<string, Agent>()
+  for (const definition of definitions) {
+    const agent = defineAgent(definition)
+    if (agents.has(agent.id)) throw agentErrors.AGENT_INVALID({ message: `two agents are called "${agent.id}"` })
+    agents.set(agent.id, agent)
+  }
+  const all = [...agents.values()]
+  const find = (id: string): Agent => {
+    const agent = agents.get(id)
+    if (!agent) throw agentErrors.AGENT_NOT_FOUND({ message: `no such agent: ${id}` })
+    return agent
+  }
+  return { all, find, get: (_, { id }) => find(id), list: () => all }
+}

@@ -1,0 +1,33 @@
+import { operation } from '../../contract/operation.ts'
+import { defineErrors } from '../../kernel/errors.ts'
+import type { Window } from '../../kernel/pages.ts'
+import type { Approval, ApprovalStatus } from './store.ts'
+
+export const approvalErrors = defineErrors({
+  APPROVAL_NOT_FOUND: { kind: 'not_found', message: 'no such approval' },
+  APPROVAL_SETTLED: { kind: 'conflict', message: 'the approval is decided or its time is over' },
+  APPROVAL_NOT_ALLOWED: { kind: 'forbidden', message: 'you may not decide this approval' },
+})
+
+export interface DecideApproval {
+  readonly id: string
+  readonly decision: 'approve' | 'deny'
+  /** Who decided, for the record. @default the caller's subject */
+  readonly decidedBy?: string
+}
+
+export const approvalOperations = {
+  get: operation<{ id: string }, Approval>({ auth: 'caller', effect: 'read', errors: ['APPROVAL_NOT_FOUND'] }),
+  /** Oldest first. */
+  list: operation<Window & { readonly status?: ApprovalStatus; readonly turn?: string }, Approval[]>({
+    auth: 'caller',
+    effect: 'read',
+    errors: [],
+  }),
+  /** Decides once: of deciders that race one wins, the others get `APPROVAL_SETTLED`. The turn goes on by itself. */
+  decide: operation<DecideApproval, Approval>({
+    auth: 'caller',
+    effect: 'write',
+    errors: ['APPROVAL_NOT_FOUND', 'APPROVAL_SETTLED', 'APPROVAL_NOT_ALLOWED'],
+  }),
+}

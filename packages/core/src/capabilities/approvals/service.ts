@@ -1,0 +1,72 @@
+import type { Implementation } from '../../contract/invoke.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { isOperator, reachOf } from '../../kernel/context.ts'
+import { approvalErrors, type approvalOperations } from './contract.ts'
+import type { Approval, ApprovalStore } from './store.ts'
+
+const sweepBatch = 100
+
+export interface ApprovalsDependencies {
+  readonly store: ApprovalStore
+  readonly clock: Clock
+  /** `operator`: only operators decide. `owner`: also the subject whose turn asks. */
+  readonly deciders: 'operator' | 'owner'
+  /** Goes on with a turn that waited for its approvals. */
+  resume(turn: string): Promise<unknown>
+  /** Starts the turn that carries out an approved call whose own turn did not wait. Once, however often it is asked. */
+  followUp(approval: Approval): Promise<unknown>
+  report(error: unknown, where: string): void
+}
+
+export interface Approvals extends Implementation<typeof approvalOperations> {
+  /** Expires what is overdue, and goes on with turns that nobody resumed after their decision. */
+  sweep(): Promise<void>
+}
+
+export function createApprovals(dependencies: ApprovalsDependencies): Approvals {
+  const { clock, deciders, followUp, report, resume, store } = dependencies
+
+  const expire = async () => {
+    const expired = await store.expire(clock.now(), sweepBatch)
+    await goOn()
+    return expired
+  }
+
+  /** Twice at once does no harm: a turn is resumed by whoever gets its lease, a follow-up has an idempotency key. */
+  const goOn = async () => {
+    for (const turn of await store.resumable(sweepBatch)) await resume(turn)
+    for (const approval of await store.unfollowed(sweepBatch)) await followUp(approval)
+  }
+
+  return {
+    async get({ principal }, { id }) {
+      const approval = await store.get(reachOf(principal), id)
+      if (!approval) throw approvalErrors.APPROVAL_NOT_FOUND()
+      return approval
+    },
+
+    async list({ principal }, { limit, offset, ...filter }) {
+      await expire()
+      return await store.list(reachOf(principal), { limit, offset }, filter)
+    },
+
+    async decide({ principal }, { id, decision, decidedBy = principal.subject }) {
+      const reach = reachOf(principal)
+      if (!isOperator(principal) && deciders === 'operator') {
+        throw (await store.get(reach, id)) ? approvalErrors.APPROVAL_NOT_ALLOWED() : approvalErrors.APPROVAL_NOT_FOUND()
+      }
+      const status = decision === 'approve' ? 'approved' : 'denied'
+      const decided = await store.decide(reach, id, { status, decidedBy, at: clock.now() })
+      if (!decided) {
+        throw (await store.get(reach, id)) ? approvalErrors.APPROVAL_SETTLED() : approvalErrors.APPROVAL_NOT_FOUND()
+      }
+      // The decision stands whatever happens now; the sweep goes on with the turn if this does not.
+      await goOn().catch((error) => report(error, 'approval'))
+      return decided
+    },
+
+    async sweep() {
+      await expire()
+    },
+  }
+}

@@ -1,0 +1,59 @@
+import type { Reach } from '../../kernel/context.ts'
+import type { Window } from '../../kernel/pages.ts'
+
+export type ApprovalStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled'
+
+/** A question to a human: may this tool run with exactly these arguments? */
+export interface Approval {
+  readonly id: string
+  readonly tenant: string
+  readonly subject: string
+  readonly session: string
+  readonly turn: string
+  /** Row id of the tool call that waits. */
+  readonly toolCall: string
+  readonly tool: string
+  readonly arguments: string
+  readonly argumentsHash: string
+  readonly reason: string | null
+  /** The authority the call would have had. */
+  readonly requestedAuthority: string
+  readonly generation: number
+  readonly status: ApprovalStatus
+  readonly decidedBy: string | null
+  readonly decidedAt: number | null
+  readonly createdAt: number
+  readonly expiresAt: number
+}
+
+export interface ApprovalDecision {
+  readonly status: 'approved' | 'denied'
+  readonly decidedBy: string
+  readonly at: number
+}
+
+/** Approvals are made by the loop's commit; here they are read and decided. */
+export interface ApprovalStore {
+  get(reach: Reach, id: string): Promise<Approval | null>
+
+  /** Oldest first. */
+  list(reach: Reach, window: Window, filter?: { readonly status?: ApprovalStatus; readonly turn?: string }): Promise<Approval[]>
+
+  /**
+   * Decides a pending approval that has not expired. Atomic: of deciders that race exactly one gets the row, the others
+   * null.
+   */
+  decide(reach: Reach, id: string, decision: ApprovalDecision): Promise<Approval | null>
+
+  /** Moves every pending approval whose time is over to `expired` and returns them, once each. Atomic. */
+  expire(at: number, limit: number): Promise<Approval[]>
+
+  /**
+   * Approved calls of turns that did not wait (their tool call is still `waiting`, their turn has settled) and that no
+   * turn with the idempotency key `approval:<id>` has taken up. Oldest first.
+   */
+  unfollowed(limit: number): Promise<Approval[]>
+
+  /** Turns in `waiting` none of whose approvals is pending any more, and that nobody runs. */
+  resumable(limit: number): Promise<string[]>
+}

@@ -1,0 +1,88 @@
+import { utf8Length } from '../../kernel/text.ts'
+import type { Agent } from '../agents/index.ts'
+import { type Model, ModelFailure, type ModelRequest, type ToolDescription } from '../models/index.ts'
+import type { ContextSegment } from '../sessions/index.ts'
+import type { History } from './history.ts'
+
+export interface Assembled {
+  readonly request: ModelRequest
+  readonly segments: readonly ContextSegment[]
+}
+
+const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
+
+const descriptions = new WeakMap<Agent, { tools: readonly ToolDescription[]; tokens: number }>()
+
+/** Made once per agent: the same array every time is also what keeps a provider's prompt cache warm. */
+function describeTools(agent: Agent) {
+  const known = descriptions.get(agent)
+  if (known) return known
+  const tools = agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters }))
+  const made = { tools, tokens: tools.length === 0 ? 0 : tokensOf(JSON.stringify(tools)) }
+  descriptions.set(agent, made)
+  return made
+}
+
+/**
+ * What the model is given: instructions and tools always, then as much history as fits, newest first. Cuts only before
+ * a user message, so that no tool call is parted from its result. Throws `context-too-long` when the newest user
+ * message alone does not fit.
+ */
+export function assemble(agent: Agent, model: Model, history: History): Assembled {
+  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
+  const { tools, tokens: toolTokens } = model.tools ? describeTools(agent) : { tools: [], tokens: 0 }
+  const instructionTokens = tokensOf(agent.instructions)
+  const budget = model.contextTokens - maxOutputTokens - instructionTokens - toolTokens
+  const first = firstThatFits(history, budget)
+  if (first === null) {
+    throw new ModelFailure('context-too-long', `the newest message does not fit into ${model.contextTokens} tokens`)
+  }
+  const total = history.tokens.at(-1) ?? 0
+  const dropped = first === 0 ? 0 : (history.tokens[first - 1] ?? 0)
+  const segments: ContextSegment[] = [{ source: 'instructions', tokens: instructionTokens, kept: true }]
+  if (tools.length > 0) segments.push({ source: 'tools', tokens: toolTokens, kept: true })
+  if (first > 0) {
+    const to = history.sequences[first - 1] ?? 0
+    segments.push({
+      source: 'history',
+      tokens: dropped,
+      kept: false,
+      from: history.sequences[0] ?? 1,
+      to,
+      reason: 'over the context budget',
+    })
+  }
+  segments.push({
+    source: 'history',
+    tokens: total - dropped,
+    kept: true,
+    from: history.sequences[first] ?? 1,
+    to: history.lastSequence,
+  })
+  return {
+    request: {
+      instructions: agent.instructions,
+      messages: history.messages.slice(first),
+      tools,
+      maxOutputTokens,
+      ...(agent.temperature === null ? {} : { temperature: agent.temperature }),
+    },
+    segments,
+  }
+}
+
+/** Index of the oldest user message from which on everything fits; null when not even the newest one does. */
+function firstThatFits({ messages, tokens }: History, budget: number): number | null {
+  const total = tokens.at(-1) ?? 0
+  let low = 0
+  let high = messages.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const after = total - (middle === 0 ? 0 : (tokens[middle - 1] ?? 0))
+    if (after <= budget) high = middle
+    else low = middle + 1
+  }
+  if (low === 0) return messages.length === 0 || total <= budget ? 0 : null
+  while (low < messages.length && messages[low]?.role !== 'user') low += 1
+  return low < messages.length ? low : null
+}

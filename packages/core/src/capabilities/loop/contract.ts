@@ -1,0 +1,60 @@
+import { operation } from '../../contract/operation.ts'
+import type { Part, Turn, TurnEvent, TurnOptions } from '../sessions/index.ts'
+import type { OutcomeDecision } from './resume-turn.ts'
+
+export interface RunOptions {
+  /** Id of the session to go on with. @default a new session */
+  readonly session?: string
+  readonly message: string | readonly Part[]
+  /** The same key again is the same turn: it is followed, not run twice. */
+  readonly idempotencyKey?: string
+  /** What to do while the session answers another message. @default 'wait' */
+  readonly whenBusy?: 'wait' | 'refuse'
+  /** Refuses a message that its owner already has queued or running since this many milliseconds. */
+  readonly refuseDuplicateWithinMs?: number
+  /** Refuses a session that was opened with another agent. @default false */
+  readonly sameAgent?: boolean
+  /** How far tools may go without asking. @default 'creator' for operators, else 'external' */
+  readonly authority?: TurnOptions['authority']
+  /** What an open approval does to the turn. @default 'suspend' */
+  readonly approvals?: TurnOptions['approvals']
+  /** Given and stored as the answer when no model answers. */
+  readonly failureReply?: string
+  /** The approval whose decision this turn continues. */
+  readonly continues?: string
+}
+
+const write = { auth: 'caller', effect: 'write' } as const
+
+export const runErrors = [
+  'AGENT_NOT_FOUND',
+  'MODEL_UNKNOWN',
+  'SESSION_NOT_FOUND',
+  'SESSION_CLOSED',
+  'SESSION_BUSY',
+  'SESSION_OF_OTHER_AGENT',
+  'TURN_QUEUE_FULL',
+  'TURN_DUPLICATE',
+  'IDEMPOTENCY_MISMATCH',
+  'MESSAGE_EMPTY',
+  'MESSAGE_TOO_LONG',
+] as const
+
+/** Called through `client.run`, which hands out the turn before it is stored. */
+export const runOperation = operation<RunOptions, Turn>({ ...write, errors: runErrors })
+
+export const turnOperations = {
+  /** Stops a turn. Asking again, or after it has ended, changes nothing. */
+  cancel: operation<{ id: string }, Turn>({ ...write, errors: ['TURN_NOT_FOUND'] }),
+  /** What is to be done about calls with an unknown outcome; the interrupted turn then goes on. */
+  decide: operation<{ id: string; decision: OutcomeDecision }, Turn>({
+    ...write,
+    errors: ['TURN_NOT_FOUND', 'TURN_NOT_INTERRUPTED'],
+  }),
+  /** Events after a position, stored and live, until the turn ends or waits. */
+  follow: operation<{ id: string; after?: number }, AsyncIterable<TurnEvent>>({
+    auth: 'caller',
+    effect: 'read',
+    errors: ['TURN_NOT_FOUND'],
+  }),
+}

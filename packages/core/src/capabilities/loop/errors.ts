@@ -1,0 +1,19 @@
+import { defineErrors } from '../../kernel/errors.ts'
+
+export const loopErrors = defineErrors({
+  LEASE_LOST: { kind: 'conflict', message: 'another instance has taken this turn over' },
+  SESSION_BUSY: { kind: 'conflict', message: 'the session is answering another message; wait for it or cancel it' },
+  TURN_QUEUE_FULL: { kind: 'rate_limited', message: 'too many messages are waiting in this session' },
+  TURN_DUPLICATE: { kind: 'rate_limited', message: 'the same message is being answered already' },
+  TURN_NOT_FOUND: { kind: 'not_found', message: 'no such turn' },
+  TURN_FAILED: { kind: 'upstream', message: 'the turn failed' },
+  TURN_CANCELLED: { kind: 'cancelled', message: 'the turn was cancelled' },
+  TURN_INTERRUPTED: { kind: 'conflict', message: 'the turn was interrupted and waits for a decision' },
+  TURN_NOT_INTERRUPTED: { kind: 'conflict', message: 'the turn does not wait for a decision, or its session is busy' },
+  SESSION_OF_OTHER_AGENT: { kind: 'forbidden', message: 'the session belongs to another agent' },
+  RUNTIME_STOPPED: { kind: 'unavailable', message: 'the runtime is stopping; try again soon' },
+  IDEMPOTENCY_MISMATCH: { kind: 'unprocessable', message: 'this idempotency key was used with another request' },
+  MESSAGE_EMPTY: { kind: 'bad_request', message: 'the message is empty' },
+  MESSAGE_TOO_LONG: { kind: 'too_large', message: 'the message is too long' },
+  STEP_LIMIT: { kind: 'upstream', message: 'the model kept calling tools past the step limit' },
+})

@@ -1,0 +1,21 @@
+export type { RunOptions } from './contract.ts'
+export { runOperation, turnOperations } from './contract.ts'
+export { loopErrors } from './errors.ts'
+export type { TurnLimits } from './limits.ts'
+export type { OutcomeDecision } from './resume-turn.ts'
+export type { Loop } from './service.ts'
+export type {
+  AcceptTurn,
+  Accepted,
+  Committed,
+  Lease,
+  LoopStore,
+  NewApproval,
+  NewToolCall,
+  NewTurn,
+  ResumedTurn,
+  StartedTurn,
+  ToolCallEnd,
+  TurnCommit,
+} from './store.ts'
+export type { TurnHandle, TurnOutcome } from './turn-handle.ts'

@@ -1,0 +1,106 @@
+import { isKeelsonError } from '../../kernel/errors.ts'
+import { isModelFailure, noUsage } from '../models/index.ts'
+import type { TurnError } from '../sessions/index.ts'
+import { assemble } from './context.ts'
+import { loopErrors } from './errors.ts'
+import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
+import { runStep, type StepResult } from './step.ts'
+import type { Committed, StartedTurn } from './store.ts'
+import type { TurnRun } from './turn-run.ts'
+import { answerParts, useTools } from './use-tools.ts'
+
+/**
+ * Runs a turn to its end, or until it waits. Returns the session's next turn if one was queued. Rejects only when the
+ * turn cannot be recorded or the runtime stops: it then stays as its last commit point left it.
+ */
+export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<StartedTurn | null> {
+  const { signal } = run.input
+  try {
+    if (leftover) {
+      const paused = await settleLeftover(run, leftover)
+      if (paused) return paused.next
+    }
+    await startApproved(run)
+    for (;;) {
+      const paused = await takeStep(run)
+      if (paused) return paused.next
+    }
+  } catch (error) {
+    if (signal.aborted && !(isKeelsonError(signal.reason) && signal.reason.code === 'TURN_CANCELLED')) throw error
+    if (isKeelsonError(error) && error.kind !== 'upstream' && error.code !== 'TURN_CANCELLED') throw error
+    return (await (signal.aborted ? cancelled(run) : failed(run, error))).next
+  }
+}
+
+/** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
+async function takeStep(run: TurnRun): Promise<Committed | null> {
+  const { agent, candidates, clock, history, limits, live, signal, started, store } = run.input
+  if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
+  const step = run.steps + 1
+  live.stage({ type: 'step.started', step, model: candidates[0]?.id ?? '', at: clock.now() })
+  live.publish()
+  const result = await runStep({
+    step,
+    candidates,
+    live,
+    limits,
+    clock,
+    signal,
+    request(model) {
+      const { request, segments } = assemble(agent, model, history)
+      run.segments = segments
+      return request
+    },
+    flush: () => store.flush(started.lease, live.takeLog()),
+    failed: (model, failure) => run.input.report(failure, `model ${model.id}`),
+  })
+  run.count(result)
+  live.stage({
+    type: 'step.finished',
+    step,
+    model: result.model.id,
+    reason: result.reason,
+    usage: result.usage,
+    at: clock.now(),
+  })
+  return result.calls.length === 0 ? completed(run, result) : useTools(run, step, result)
+}
+
+async function completed(run: TurnRun, result: StepResult): Promise<Committed> {
+  const { clock, live } = run.input
+  const message = run.message('assistant', answerParts(result), result.usage)
+  live.stage({
+    type: 'turn.completed',
+    message: message.id,
+    model: result.model.id,
+    steps: run.steps,
+    usage: run.usage,
+    cost: run.cost,
+    at: clock.now(),
+  })
+  return await run.commit({ status: 'completed', messages: [message], error: null })
+}
+
+async function failed(run: TurnRun, cause: unknown): Promise<Committed> {
+  const { clock, live, started } = run.input
+  const error = describe(cause)
+  if (error.code === 'INTERNAL') run.input.report(cause, 'turn')
+  const reply = started.turn.options.failureReply
+  const message = reply === null ? null : run.message('assistant', [{ type: 'text', text: reply }], noUsage)
+  if (reply !== null) live.delta('text.delta', run.steps + 1, reply)
+  live.stage({ type: 'turn.failed', error, message: message?.id ?? null, at: clock.now() })
+  return await run.commit({ status: 'failed', error, messages: message ? [message] : [] })
+}
+
+async function cancelled(run: TurnRun): Promise<Committed> {
+  const at = run.input.clock.now()
+  run.input.live.stage({ type: 'turn.cancelled', at })
+  const toolCallEnds = [...run.open].map((id) => ({ id, status: 'unknown', output: 'cancelled', endedAt: at }) as const)
+  return await run.commit({ status: 'cancelled', toolCallEnds })
+}
+
+function describe(cause: unknown): TurnError {
+  if (isModelFailure(cause)) return { code: 'MODEL_FAILED', message: `the model provider failed: ${cause.failure}` }
+  if (isKeelsonError(cause)) return { code: cause.code, message: cause.message }
+  return { code: 'INTERNAL', message: 'internal error' }
+}

@@ -1,0 +1,140 @@
+import type { LiveTurn } from '../realtime/index.ts'
+import { noUsage } from '../models/index.ts'
+import type { Turn, TurnError, TurnEvent, TurnStatus, Usage } from '../sessions/index.ts'
+import { loopErrors } from './errors.ts'
+
+/** What came of a turn. */
+export interface TurnOutcome {
+  readonly turn: string
+  readonly session: string
+  readonly status: Exclude<TurnStatus, 'queued' | 'running'>
+  /** Text of the last step: the answer, or the failure reply. */
+  readonly text: string
+  readonly userMessage: string
+  /** Id of the assistant message that holds `text`; null when none was stored. */
+  readonly message: string | null
+  /** `provider/model` that was chosen, and that answered. */
+  readonly selected: string | null
+  readonly model: string | null
+  readonly steps: number
+  readonly usage: Usage
+  /** Pico-dollars; null when the price is unknown. */
+  readonly cost: number | null
+  readonly error: TurnError | null
+  /** Approvals that were asked for. */
+  readonly approvals: readonly { readonly id: string; readonly tool: string; readonly arguments: string }[]
+}
+
+export interface AcceptedTurn {
+  readonly turn: Turn
+  /** Its events, when it runs here already. */
+  readonly live: LiveTurn | null
+}
+
+/**
+ * A turn from the caller's side. Iterate it for its events, await `result` for its answer, or both; it runs whether or
+ * not anybody looks.
+ */
+export class TurnHandle implements AsyncIterable<TurnEvent> {
+  /** The turn as it was stored. Rejects when it was not accepted. */
+  readonly accepted: Promise<Turn>
+  readonly #accepted: Promise<AcceptedTurn>
+  readonly #follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
+  #outcome: Promise<TurnOutcome> | undefined
+
+  constructor(
+    accepted: Promise<AcceptedTurn>,
+    follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>,
+  ) {
+    this.#accepted = accepted
+    this.accepted = accepted.then(({ turn }) => turn)
+    // A caller that only wants the result need not look here.
+    this.accepted.catch(() => {})
+    this.#follow = follow
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<TurnEvent> {
+    return this.events()[Symbol.asyncIterator]()
+  }
+
+  /** Events after a position, until the turn ends or waits. */
+  async *events(options: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncGenerator<TurnEvent> {
+    const { turn, live } = await this.#accepted
+    const { after = 0, signal } = options
+    yield* live && after >= live.first ? live.read(after, signal) : this.#follow(turn.id, after, signal)
+  }
+
+  /** What came of it, whatever that is. Rejects only when the turn was not accepted or cannot be followed here. */
+  get outcome(): Promise<TurnOutcome> {
+    this.#outcome ??= this.#collect()
+    return this.#outcome
+  }
+
+  /** The outcome of a turn that was completed, or waits for an approval; any other rejects. */
+  get result(): Promise<TurnOutcome> {
+    return this.outcome.then((outcome) => {
+      const { error, status } = outcome
+      if (status === 'completed' || status === 'waiting') return outcome
+      const details = { turn: outcome.turn, session: outcome.session, ...(error ? { reason: error.code } : {}) }
+      if (status === 'cancelled') throw loopErrors.TURN_CANCELLED({ details })
+      const message = error ? { message: error.message } : {}
+      throw status === 'failed'
+        ? loopErrors.TURN_FAILED({ details, ...message })
+        : loopErrors.TURN_INTERRUPTED({ details, ...message })
+    })
+  }
+
+  async #collect(): Promise<TurnOutcome> {
+    const { turn } = await this.#accepted
+    const outcome = {
+      turn: turn.id,
+      session: turn.session,
+      status: 'failed' as TurnOutcome['status'],
+      text: '',
+      userMessage: turn.userMessage,
+      message: null as string | null,
+      selected: turn.selection?.chosen ?? null,
+      model: null as string | null,
+      steps: 0,
+      usage: noUsage,
+      cost: null as number | null,
+      error: null as TurnError | null,
+      approvals: [] as { id: string; tool: string; arguments: string }[],
+    }
+    let step = 0
+    for await (const event of this.events()) {
+      switch (event.type) {
+        case 'text.delta':
+          outcome.text = event.step === step ? outcome.text + event.text : event.text
+          step = event.step
+          break
+        case 'step.started':
+        case 'step.restarted':
+          outcome.text = ''
+          step = event.step
+          break
+        case 'approval.requested':
+          outcome.approvals.push({ id: event.approval, tool: event.tool, arguments: event.arguments })
+          break
+        case 'turn.completed': {
+          const { message, model, steps, usage, cost } = event
+          Object.assign(outcome, { status: 'completed', message, model, steps, usage, cost })
+          break
+        }
+        case 'turn.failed':
+          Object.assign(outcome, { status: 'failed', error: event.error, message: event.message })
+          break
+        case 'turn.cancelled':
+          outcome.status = 'cancelled'
+          break
+        case 'turn.interrupted':
+          Object.assign(outcome, { status: 'interrupted', error: event.error })
+          break
+        case 'turn.waiting':
+          outcome.status = 'waiting'
+          break
+      }
+    }
+    return outcome
+  }
+}

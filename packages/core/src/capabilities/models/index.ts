@@ -1,0 +1,15 @@
+export type { Completion, RegisteredModel } from './contract.ts'
+export { modelErrors, modelOperations } from './contract.ts'
+export type {
+  FailureClass,
+  ModelInfo,
+  ModelMessage,
+  ModelPart,
+  ModelPrice,
+  ModelRequest,
+  Provider,
+  ToolDescription,
+} from './provider.ts'
+export { isModelFailure, ModelFailure, noUsage } from './provider.ts'
+export type { Model, Models } from './service.ts'
+export { costOf } from './service.ts'

@@ -1,0 +1,110 @@
+import type { JsonObject } from '../../kernel/json.ts'
+import type { FinishReason, Message, Usage } from '../sessions/index.ts'
+
+/** What a model must be told of a tool. */
+export interface ToolDescription {
+  readonly name: string
+  readonly description: string
+  /** JSON Schema of the arguments. */
+  readonly parameters: JsonObject
+}
+
+export interface ModelRequest {
+  readonly instructions: string
+  /** Oldest first; every tool call is followed by its result. */
+  readonly messages: readonly ModelMessage[]
+  readonly tools: readonly ToolDescription[]
+  /** Always sent: a budget needs a bound. */
+  readonly maxOutputTokens: number
+  readonly temperature?: number
+}
+
+/** A message as a provider needs it. The same object stays the same message: a provider may cache what it made of it. */
+export type ModelMessage = Pick<Message, 'role' | 'parts'>
+
+export type ModelPart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'reasoning'; readonly text: string }
+  /** A whole call; `arguments` is the JSON text the model wrote, which may be broken. */
+  | { readonly type: 'tool-call'; readonly call: string; readonly tool: string; readonly arguments: string }
+  /** Last part. A stream that ends without it was cut. */
+  | { readonly type: 'finish'; readonly reason: FinishReason; readonly usage: Usage }
+
+/** Prices in pico-dollars (1e-12 USD) per token. */
+export interface ModelPrice {
+  readonly input: number
+  readonly output: number
+  /** Default: `input`. */
+  readonly cacheRead?: number
+  /** Default: `input`. */
+  readonly cacheWrite?: number
+}
+
+/** What is known of a model. Everything may be left out. */
+export interface ModelInfo {
+  /** Name without the provider's prefix. */
+  readonly name: string
+  /** Context window in tokens. Default 128,000. */
+  readonly contextTokens?: number
+  /** Most tokens of one answer. Default 4,096. */
+  readonly maxOutputTokens?: number
+  /** False for a model that cannot call tools. Default true. */
+  readonly tools?: boolean
+  readonly price?: ModelPrice
+}
+
+/** A service that runs models. */
+export interface Provider {
+  /** Prefix of its models: `openai` in `openai/gpt-5-mini`. */
+  readonly id: string
+  /** True when it runs on this machine and needs no key. */
+  readonly local?: boolean
+  /** Known models; others are passed on under the name that was asked for. */
+  readonly models?: readonly ModelInfo[]
+  /**
+   * Answers a request piece by piece. Throws a `ModelFailure`; stops and throws soon after `signal` is aborted.
+   */
+  stream(model: string, request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelPart>
+}
+
+/** Why a model call failed; decides whether to wait, to try another model, or to give up. */
+export type FailureClass =
+  | 'rate-limit'
+  | 'overload'
+  | 'server'
+  | 'timeout'
+  | 'auth'
+  | 'billing'
+  | 'context-too-long'
+  | 'content-refused'
+  | 'bad-request'
+  | 'network'
+  | 'malformed'
+
+/** Thrown by providers. The message is for logs; callers get the class alone. */
+export class ModelFailure extends Error {
+  readonly failure: FailureClass
+  readonly retryAfterMs: number | undefined
+  readonly status: number | undefined
+
+  constructor(
+    failure: FailureClass,
+    message: string,
+    detail: { retryAfterMs?: number | undefined; status?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause })
+    this.name = 'ModelFailure'
+    this.failure = failure
+    this.retryAfterMs = detail.retryAfterMs
+    this.status = detail.status
+    Object.defineProperty(this, failureBrand, { value: true })
+  }
+}
+
+const failureBrand = Symbol.for('keelson.model-failure')
+
+/** True for a `ModelFailure` of any copy of this package. */
+export const isModelFailure = (value: unknown): value is ModelFailure =>
+  typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[failureBrand] === true
+
+export const noUsage: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 }

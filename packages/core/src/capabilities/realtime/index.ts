@@ -1,0 +1,2 @@
+export type { LiveTurn } from './live-turn.ts'
+export type { Realtime } from './service.ts'

@@ -1,0 +1,207 @@
+import type { TurnEvent, TurnEventBody } from '../sessions/index.ts'
+
+/** Past this many events the older ones are merged: memory follows the text, not the number of chunks. */
+const mergeAbove = 1024
+const keepUnmerged = 256
+
+type Delta = Extract<TurnEvent, { type: 'text.delta' | 'reasoning.delta' }>
+
+const isDelta = (event: TurnEvent): event is Delta => event.type === 'text.delta' || event.type === 'reasoning.delta'
+
+/**
+ * The events of a turn while it runs here. One writer, any number of readers; a reader that falls behind costs nothing
+ * but its position, and is then given several deltas as one.
+ */
+export class LiveTurn {
+  readonly id: string
+  #sequence: number
+  readonly #first: number
+  #events: TurnEvent[] = []
+  #staged: TurnEvent[] = []
+  /** What the store does not have yet: whole lines, then a delta that may still grow. */
+  #lines = ''
+  #open: { -readonly [Key in keyof Delta]: Delta[Key] } | null = null
+  #merges = 0
+  #ended = false
+  #failure: unknown
+  #waiting: (() => void)[] = []
+
+  /** `sequence`: position of the last stored event, 0 for a new turn. */
+  constructor(id: string, sequence = 0) {
+    this.id = id
+    this.#sequence = sequence
+    this.#first = sequence
+  }
+
+  /** Events at or before this position are in the store only. */
+  get first(): number {
+    return this.#first
+  }
+
+  /** Shows a piece of text at once. It reaches the store with the next commit or flush. */
+  delta(type: Delta['type'], step: number, text: string): void {
+    if (text === '' || this.#ended) return
+    this.#sequence += text.length
+    const event: Delta = { turn: this.id, sequence: this.#sequence, type, step, text }
+    const open = this.#open
+    if (open && open.type === type && open.step === step) {
+      open.sequence = event.sequence
+      open.text += text
+    } else {
+      this.#close()
+      this.#open = { ...event }
+    }
+    this.#append(event)
+  }
+
+  /** Numbers events and adds them to the log, but shows them only after `publish`: what readers see is stored. */
+  stage(...bodies: readonly TurnEventBody[]): void {
+    for (const body of bodies) {
+      const event = { turn: this.id, sequence: ++this.#sequence, ...body } as TurnEvent
+      this.#close()
+      this.#lines += line(event)
+      this.#staged.push(event)
+    }
+  }
+
+  /** The lines the store does not have yet. Taken once. */
+  takeLog(): string {
+    this.#close()
+    const lines = this.#lines
+    this.#lines = ''
+    return lines
+  }
+
+  get hasUnstored(): boolean {
+    return this.#lines !== '' || this.#open !== null
+  }
+
+  publish(): void {
+    const staged = this.#staged
+    this.#staged = []
+    for (const event of staged) this.#append(event)
+  }
+
+  /** Nothing more will come from here; readers end after what there is. */
+  end(): void {
+    this.#ended = true
+    this.#wake()
+  }
+
+  /** This instance may not go on with the turn; readers reject. */
+  fail(error: unknown): void {
+    this.#failure = error
+    this.end()
+  }
+
+  /** Events after position `after`, until the turn ends or waits, or `signal` is aborted. */
+  read(after: number, signal?: AbortSignal): AsyncIterableIterator<TurnEvent> {
+    let position = after
+    let index = 0
+    let merges = this.#merges
+    const take = (): TurnEvent | undefined => {
+      if (merges !== this.#merges) {
+        merges = this.#merges
+        index = 0
+      }
+      for (;;) {
+        const event = this.#events[index]
+        if (event === undefined) return undefined
+        index += 1
+        if (event.sequence <= position) continue
+        const from = position
+        position = event.sequence
+        return isDelta(event) && event.sequence - event.text.length < from
+          ? { ...event, text: event.text.slice(from - event.sequence) }
+          : event
+      }
+    }
+    const iterator: AsyncIterableIterator<TurnEvent> = {
+      [Symbol.asyncIterator]: () => iterator,
+      next: async () => {
+        for (;;) {
+          if (signal?.aborted) return { done: true, value: undefined }
+          const event = take()
+          if (event) return { done: false, value: event }
+          if (this.#failure !== undefined) throw this.#failure
+          if (this.#ended) return { done: true, value: undefined }
+          await this.#changed(signal)
+        }
+      },
+      return: async () => {
+        this.#wake()
+        return { done: true, value: undefined }
+      },
+    }
+    return iterator
+  }
+
+  #changed(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      if (!signal) {
+        this.#waiting.push(resolve)
+        return
+      }
+      const wake = () => {
+        signal.removeEventListener('abort', wake)
+        resolve()
+      }
+      signal.addEventListener('abort', wake, { once: true })
+      this.#waiting.push(wake)
+    })
+  }
+
+  #append(event: TurnEvent): void {
+    this.#events.push(event)
+    if (this.#events.length > mergeAbove) this.#merge()
+    if (this.#waiting.length > 0) this.#wake()
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+
+  #close(): void {
+    if (this.#open) this.#lines += line(this.#open)
+    this.#open = null
+  }
+
+  #merge(): void {
+    const cut = this.#events.length - keepUnmerged
+    const merged: TurnEvent[] = []
+    for (let index = 0; index < cut; index += 1) {
+      const event = this.#events[index]
+      if (!event) break
+      const before = merged.at(-1)
+      if (before && isDelta(before) && isDelta(event) && before.type === event.type && before.step === event.step) {
+        merged[merged.length - 1] = { ...before, sequence: event.sequence, text: before.text + event.text }
+      } else {
+        merged.push(event)
+      }
+    }
+    this.#events = [...merged, ...this.#events.slice(cut)]
+    this.#merges += 1
+  }
+}
+
+/** A log line names no turn: the row it is in does. */
+function line(event: TurnEvent): string {
+  const { turn: _, ...rest } = event
+  return `${JSON.stringify(rest)}\n`
+}
+
+/** Reads a stored log back, from after a position. */
+export function* replay(turn: string, log: string, after: number): Generator<TurnEvent> {
+  let start = 0
+  while (start < log.length) {
+    const end = log.indexOf('\n', start)
+    if (end < 0) break
+    const event = { turn, ...JSON.parse(log.slice(start, end)) } as TurnEvent
+    start = end + 1
+    if (event.sequence <= after) continue
+    const before = isDelta(event) ? event.sequence - event.text.length : after
+    yield before < after && isDelta(event) ? { ...event, text: event.text.slice(after - event.sequence) } : event
+  }
+}

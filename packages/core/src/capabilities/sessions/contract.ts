@@ -1,0 +1,51 @@
+import { operation } from '../../contract/operation.ts'
+import { defineErrors } from '../../kernel/errors.ts'
+import type { JsonObject } from '../../kernel/json.ts'
+import type { Window } from '../../kernel/pages.ts'
+import type { Message, Part, Role, Session, SessionStatus } from './session.ts'
+import type { SessionPatch } from './store.ts'
+import type { ToolCall, Turn } from './turn.ts'
+
+export const sessionErrors = defineErrors({
+  SESSION_NOT_FOUND: { kind: 'not_found', message: 'no such session' },
+  SESSION_CLOSED: { kind: 'conflict', message: 'the session is archived or expired and takes no more messages' },
+  SESSION_INVALID: { kind: 'bad_request', message: 'the session cannot be stored like this' },
+})
+
+export interface CreateSession {
+  readonly agent: string
+  /** With a scope the owner's active session of that scope is archived first. */
+  readonly scope?: string | null
+  readonly title?: string | null
+  readonly metadata?: JsonObject | null
+}
+
+export interface ListSessions extends Window {
+  readonly agent?: string
+  readonly status?: SessionStatus
+}
+
+const read = { auth: 'caller', effect: 'read', errors: [] } as const
+const write = { auth: 'caller', effect: 'write', errors: ['SESSION_NOT_FOUND'] } as const
+
+export const sessionOperations = {
+  create: operation<CreateSession, Session>({ ...write, errors: ['SESSION_INVALID'] }),
+  /** The active session of an agent and scope, made if there is none. */
+  open: operation<{ agent: string; scope: string }, Session>({ ...write, errors: ['SESSION_INVALID'] }),
+  get: operation<{ id: string }, Session>({ ...read, errors: ['SESSION_NOT_FOUND'] }),
+  list: operation<ListSessions, Session[]>(read),
+  update: operation<{ id: string } & SessionPatch, Session>({ ...write, errors: ['SESSION_NOT_FOUND', 'SESSION_INVALID'] }),
+  /** Oldest first, after a sequence. Empty for an unknown session. */
+  messages: operation<{ session: string; after?: number; limit: number }, Message[]>(read),
+  /** Stores a message without asking a model. */
+  append: operation<{ session: string; role: Role; parts: readonly Part[] }, Message>(write),
+  /** Gives every session without a title the one that `titleOf` makes of its first user message. Returns how many. */
+  backfillTitles: operation<{ titleOf: (firstMessage: string | null) => string | Promise<string> }, number>({
+    ...write,
+    errors: [],
+  }),
+  turn: operation<{ id: string }, Turn>({ ...read, errors: ['TURN_NOT_FOUND'] }),
+  turns: operation<{ session: string } & Window, Turn[]>(read),
+  /** By step, in the order of the model's calls. Empty for an unknown turn. */
+  toolCalls: operation<{ turn: string }, ToolCall[]>(read),
+}

@@ -1,0 +1,17 @@
+export { sessionErrors, sessionOperations } from './contract.ts'
+export type { FinishReason, TurnEvent, TurnEventBody, TurnEventType } from './events.ts'
+export { endsTurn } from './events.ts'
+export type { Message, NewMessage, Part, Role, Session, SessionStatus, Usage } from './session.ts'
+export { textOf } from './session.ts'
+export type { NewSession, SessionPatch, SessionStore } from './store.ts'
+export type {
+  ContextSegment,
+  Selection,
+  ToolCall,
+  ToolCallStatus,
+  Turn,
+  TurnError,
+  TurnOptions,
+  TurnStatus,
+} from './turn.ts'
+export { isSettled, turnTransitions } from './turn.ts'

@@ -1,0 +1,110 @@
+import type { Implementation } from '../../contract/invoke.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { ownerOf, reachOf } from '../../kernel/context.ts'
+import { defineErrors } from '../../kernel/errors.ts'
+import type { NewId } from '../../kernel/ids.ts'
+import { type sessionOperations, sessionErrors } from './contract.ts'
+import { textOf } from './session.ts'
+import type { NewSession, SessionStore } from './store.ts'
+
+const turnErrors = defineErrors({ TURN_NOT_FOUND: { kind: 'not_found', message: 'no such turn' } })
+
+/** Titles are made this many at a time, so that a large backlog is neither held in memory nor one long transaction. */
+const backfillBatch = 200
+const longestName = 256
+const longestTitle = 512
+
+export interface SessionsDependencies {
+  readonly store: SessionStore
+  readonly clock: Clock
+  readonly newId: NewId
+}
+
+export function createSessions({ store, clock, newId }: SessionsDependencies): Implementation<typeof sessionOperations> {
+  const checkName = (name: string, what: string): string => {
+    if (name.trim() === '' || name.length > longestName || name.includes('\0')) {
+      throw sessionErrors.SESSION_INVALID({ message: `${what} must have 1 to ${longestName} characters` })
+    }
+    return name
+  }
+  const checkTitle = (title: string | null | undefined): void => {
+    if (title != null && (title.length > longestTitle || title.includes('\0'))) {
+      throw sessionErrors.SESSION_INVALID({ message: `title must have at most ${longestTitle} characters` })
+    }
+  }
+  const newSession = (agent: string): Omit<NewSession, 'scope'> => ({
+    id: newId(),
+    agent: checkName(agent, 'agent'),
+    title: null,
+    metadata: null,
+    createdAt: clock.now(),
+  })
+
+  return {
+    create({ principal }, { agent, scope = null, title = null, metadata = null }) {
+      checkTitle(title)
+      if (scope !== null) checkName(scope, 'scope')
+      return store.create(ownerOf(principal), { ...newSession(agent), scope, title, metadata })
+    },
+
+    open: ({ principal }, { agent, scope }) =>
+      store.open(ownerOf(principal), { ...newSession(agent), scope: checkName(scope, 'scope') }),
+
+    async get({ principal }, { id }) {
+      const session = await store.get(reachOf(principal), id)
+      if (!session) throw sessionErrors.SESSION_NOT_FOUND()
+      return session
+    },
+
+    list: ({ principal }, { limit, offset, ...filter }) => store.list(reachOf(principal), { limit, offset }, filter),
+
+    async update({ principal }, { id, ...patch }) {
+      checkTitle(patch.title)
+      const session = await store.update(reachOf(principal), id, patch, clock.now())
+      if (!session) throw sessionErrors.SESSION_NOT_FOUND()
+      return session
+    },
+
+    messages: ({ principal }, { session, after = 0, limit }) =>
+      store.messages(reachOf(principal), session, { after, limit }),
+
+    async append({ principal }, { session, role, parts }) {
+      const message = await store.append(reachOf(principal), session, {
+        id: newId(),
+        turn: null,
+        role,
+        parts,
+        usage: null,
+        createdAt: clock.now(),
+      })
+      if (!message) throw sessionErrors.SESSION_NOT_FOUND()
+      return message
+    },
+
+    async backfillTitles({ principal, signal }, { titleOf }) {
+      const reach = reachOf(principal)
+      let total = 0
+      for (;;) {
+        const untitled = await store.untitled(reach, backfillBatch)
+        const titles: { id: string; title: string }[] = []
+        for (const { id, firstMessage } of untitled) {
+          signal?.throwIfAborted()
+          titles.push({ id, title: await titleOf(firstMessage && textOf(firstMessage.parts)) })
+        }
+        const set = titles.length === 0 ? 0 : await store.setTitles(reach, titles)
+        total += set
+        if (untitled.length < backfillBatch || set === 0) return total
+      }
+    },
+
+    async turn({ principal }, { id }) {
+      const turn = await store.turn(reachOf(principal), id)
+      if (!turn) throw turnErrors.TURN_NOT_FOUND()
+      return turn
+    },
+
+    turns: ({ principal }, { session, limit, offset }) => store.turns(reachOf(principal), session, { limit, offset }),
+
+    toolCalls: ({ principal }, { turn }) => store.toolCalls(reachOf(principal), turn),
+  }
+}

@@ -1,0 +1,73 @@
+import type { Json, JsonObject } from '../../kernel/json.ts'
+
+export type SessionStatus = 'active' | 'archived' | 'expired'
+
+/** A conversation: an ordered list of messages that one subject has with one agent. */
+export interface Session {
+  readonly id: string
+  readonly tenant: string
+  readonly subject: string
+  readonly agent: string
+  /** At most one active session per owner, agent and scope; without a scope there may be any number. */
+  readonly scope: string | null
+  readonly status: SessionStatus
+  readonly title: string | null
+  /** `provider/model` that overrides the agent's choice. */
+  readonly model: string | null
+  readonly metadata: JsonObject | null
+  /** Sequence of the newest message; 0 when there is none. */
+  readonly lastSequence: number
+  readonly turnCount: number
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+export type Role = 'system' | 'user' | 'assistant' | 'tool'
+
+/** A piece of a message. Tool arguments stay the JSON text the model sent, so that a hash of them is exact. */
+export type Part =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'reasoning'; readonly text: string }
+  | { readonly type: 'tool-call'; readonly call: string; readonly tool: string; readonly arguments: string }
+  | {
+      readonly type: 'tool-result'
+      readonly call: string
+      readonly tool: string
+      readonly output: Json
+      readonly isError?: boolean
+    }
+
+/** Tokens in disjoint buckets: their sum is what the provider counted. */
+export interface Usage {
+  /** Prompt tokens that were neither read from nor written to the provider's cache. */
+  readonly input: number
+  readonly cacheRead: number
+  readonly cacheWrite: number
+  /** Answer tokens without reasoning. */
+  readonly output: number
+  readonly reasoning: number
+}
+
+export interface NewMessage {
+  readonly id: string
+  /** The turn that wrote it; null for one that was appended by hand. */
+  readonly turn: string | null
+  readonly role: Role
+  readonly parts: readonly Part[]
+  readonly usage: Usage | null
+  readonly createdAt: number
+}
+
+export interface Message extends NewMessage {
+  readonly session: string
+  /** 1, 2, 3 ... within the session. The only order there is. */
+  readonly sequence: number
+}
+
+/** The text of a message, without reasoning and tool traffic. */
+export function textOf(parts: readonly Part[]): string {
+  let text = ''
+  for (const part of parts) if (part.type === 'text') text += part.text
+  return text
+}

@@ -1,0 +1,112 @@
+import type { Json } from '../../kernel/json.ts'
+import type { Part, Usage } from './session.ts'
+
+/**
+ * Where a turn is. `completed`, `failed` and `cancelled` are final; `interrupted` may be resumed by a decision.
+ * What may follow what is in `turnTransitions`.
+ */
+export type TurnStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled' | 'interrupted'
+
+/** The published transition table: a store refuses any other change of status. */
+export const turnTransitions: Readonly<Record<TurnStatus, readonly TurnStatus[]>> = {
+  queued: ['running', 'cancelled'],
+  running: ['waiting', 'completed', 'failed', 'cancelled', 'interrupted'],
+  waiting: ['running', 'cancelled', 'failed'],
+  interrupted: ['running', 'cancelled', 'failed'],
+  completed: [],
+  failed: [],
+  cancelled: [],
+}
+
+/** True when nothing more will happen to the turn unless somebody decides. */
+export const isSettled = (status: TurnStatus): boolean =>
+  status !== 'queued' && status !== 'running' && status !== 'waiting'
+
+/** Why the model was chosen: every candidate, and what spoke for or against it. */
+export interface Selection {
+  readonly chosen: string
+  /** `override`, `primary`, `fallback_1`, `fallback_2` ... */
+  readonly strategy: string
+  readonly candidates: readonly { readonly model: string; readonly usable: boolean; readonly note: string }[]
+}
+
+/** What went into the model's context, by source, and what did not and why. */
+export interface ContextSegment {
+  readonly source: 'instructions' | 'history' | 'tools' | 'message'
+  /** Estimated as bytes / 4, rounded up. */
+  readonly tokens: number
+  readonly kept: boolean
+  /** First and last message sequence of a piece of history. */
+  readonly from?: number
+  readonly to?: number
+  readonly reason?: string
+}
+
+/** What the caller asked for and whoever goes on with the turn must know, after a crash or on another instance. */
+export interface TurnOptions {
+  /** How far the turn's tools may go; see the policy table of the tools capability. */
+  readonly authority: 'creator' | 'self-generated' | 'peer' | 'external'
+  /** `suspend`: the turn waits for the decision. `defer`: the model is told, the turn goes on, the decision starts another turn. */
+  readonly approvals: 'suspend' | 'defer'
+  /** Stored and given as the answer when no model answers; null lets the turn fail without one. */
+  readonly failureReply: string | null
+  /** The approval whose decision started this turn. */
+  readonly continues: string | null
+}
+
+export interface TurnError {
+  readonly code: string
+  readonly message: string
+}
+
+/** One user message and all that is done to answer it. */
+export interface Turn {
+  readonly id: string
+  readonly session: string
+  readonly tenant: string
+  readonly subject: string
+  readonly agent: string
+  /** 1, 2, 3 ... within the session, in the order of acceptance. */
+  readonly sequence: number
+  readonly status: TurnStatus
+  /** Number of the config generation it runs on; 0 is the code layer alone. */
+  readonly generation: number
+  readonly options: TurnOptions
+  readonly selection: Selection | null
+  readonly context: readonly ContextSegment[] | null
+  /** `provider/model` that really answered; null until one has. */
+  readonly model: string | null
+  readonly steps: number
+  readonly usage: Usage
+  /** Pico-dollars (1e-12 USD); null when a model's price is unknown. */
+  readonly cost: number | null
+  readonly error: TurnError | null
+  readonly cancelRequested: boolean
+  readonly userMessage: string
+  /** What the user sent. The message row is made when the turn starts, so that history keeps the order of answers. */
+  readonly input: readonly Part[]
+  readonly createdAt: number
+  readonly startedAt: number | null
+  readonly endedAt: number | null
+}
+
+export type ToolCallStatus = 'waiting' | 'started' | 'succeeded' | 'failed' | 'denied' | 'unknown'
+
+export interface ToolCall {
+  /** Row id; the key handed to the tool to make its effect idempotent. */
+  readonly id: string
+  readonly turn: string
+  readonly session: string
+  readonly step: number
+  /** The model's own id of the call. */
+  readonly call: string
+  readonly tool: string
+  /** JSON text, exactly as the model sent it. */
+  readonly arguments: string
+  readonly status: ToolCallStatus
+  /** `allow`, `ask` or `deny`, and the rule that said so. */
+  readonly policy: { readonly decision: 'allow' | 'ask' | 'deny'; readonly rule: string; readonly reason: string | null }
+  readonly output: Json
+  readonly startedAt: number
+  readonly endedAt: number | null
+}

@@ -1,0 +1,2 @@
+export type { Health } from './contract.ts'
+export { systemOperations } from './contract.ts'

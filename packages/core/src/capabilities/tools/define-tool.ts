@@ -1,0 +1,106 @@
+import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec'
+import type { JsonObject } from '../../kernel/json.ts'
+import { checkWithJsonSchema, checkWithStandardSchema } from './check.ts'
+import { toolErrors } from './errors.ts'
+import type { JsonSchemaTool, Risk, SchemaTool, Tool } from './tool.ts'
+
+const risks: readonly Risk[] = ['safe', 'caution', 'dangerous', 'forbidden']
+
+/** The longest delay a timer can hold: beyond it, it would fire at once. */
+const longestTimeout = 2 ** 31 - 1
+
+/**
+ * Makes a tool out of its definition: the type of `args` follows from the input schema. Throws a `TOOL_...` error when
+ * the name, a limit or the schema will not do.
+ */
+export function defineTool<Arguments, Output>(definition: SchemaTool<Arguments, Output>): Tool
+export function defineTool<Output>(definition: JsonSchemaTool<Output>): Tool
+export function defineTool(definition: SchemaTool<unknown, unknown> | JsonSchemaTool<unknown>): Tool {
+  const { name, description, risk = 'caution', timeoutMs = 120_000, maxOutputBytes = 16_384 } = definition
+  if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+    throw toolErrors.TOOL_NAME_INVALID({ details: { name: String(name) } })
+  }
+  const need = (fulfilled: boolean, message: string): void => {
+    if (!fulfilled) throw toolErrors.TOOL_DEFINITION_INVALID({ message: `tool ${name}: ${message}`, details: { name } })
+  }
+  need(typeof description === 'string' && description.trim() !== '', 'the description is empty')
+  need(risks.includes(risk), `risk must be one of ${risks.join(', ')}`)
+  need(wholeWithin(timeoutMs, 1, longestTimeout), `timeoutMs must be a whole number from 1 to ${longestTimeout}`)
+  need(wholeWithin(maxOutputBytes, 256, 2 ** 24), `maxOutputBytes must be a whole number from 256 to ${2 ** 24}`)
+  need(typeof definition.execute === 'function', 'execute must be a function')
+
+  const shared = {
+    name,
+    description,
+    risk,
+    idempotent: definition.idempotent ?? false,
+    timeoutMs,
+    maxOutputBytes,
+  }
+  if (isStandard(definition)) {
+    const { input, approval = 'policy', execute } = definition
+    return Object.freeze({
+      ...shared,
+      approval,
+      parameters: objectSchema(name, definition.parameters ?? jsonSchemaOf(name, input)),
+      check: checkWithStandardSchema(name, input),
+      execute: (args, context) => execute.call(definition, args, context),
+    } satisfies Tool)
+  }
+  const { input, approval = 'policy', execute } = definition
+  const parameters = objectSchema(name, input)
+  return Object.freeze({
+    ...shared,
+    approval: typeof approval === 'function' ? (args: unknown) => approval(args as JsonObject) : approval,
+    parameters,
+    check: checkWithJsonSchema(name, parameters),
+    // The loop executes only what `check` has let pass, and the root of the schema is an object.
+    execute: (args, context) => execute.call(definition, args as JsonObject, context),
+  } satisfies Tool)
+}
+
+const wholeWithin = (value: number, least: number, most: number): boolean =>
+  Number.isInteger(value) && value >= least && value <= most
+
+const isStandard = (
+  definition: SchemaTool<unknown, unknown> | JsonSchemaTool<unknown>,
+): definition is SchemaTool<unknown, unknown> => {
+  const { input } = definition
+  return (typeof input === 'object' || typeof input === 'function') && input !== null && '~standard' in input
+}
+
+/** What the schema library says its input looks like as JSON Schema. */
+function jsonSchemaOf(name: string, schema: StandardSchemaV1): unknown {
+  const props: StandardSchemaV1.Props & Partial<StandardJSONSchemaV1.Props> = schema['~standard']
+  if (props.jsonSchema === undefined) {
+    throw toolErrors.TOOL_PARAMETERS_MISSING({
+      message: `tool ${name}: ${props.vendor} makes no JSON Schema of its own; pass \`parameters\` with the JSON Schema of the arguments`,
+      details: { name, vendor: props.vendor },
+    })
+  }
+  try {
+    return props.jsonSchema.input({ target: 'draft-2020-12' })
+  } catch (cause) {
+    throw toolErrors.TOOL_PARAMETERS_MISSING({
+      message: `tool ${name}: ${props.vendor} cannot write this input as JSON Schema; pass \`parameters\` with the JSON Schema of the arguments`,
+      details: { name, vendor: props.vendor },
+      cause,
+    })
+  }
+}
+
+/** A copy that later changes to the original do not reach. */
+function objectSchema(name: string, schema: unknown): JsonObject {
+  let copy: JsonObject | null = null
+  try {
+    copy = JSON.parse(JSON.stringify(schema) ?? 'null')
+  } catch (cause) {
+    throw toolErrors.TOOL_DEFINITION_INVALID({
+      message: `tool ${name}: the JSON Schema is not plain JSON`,
+      details: { name },
+      cause,
+    })
+  }
+  if (copy?.['type'] !== 'object') throw toolErrors.TOOL_PARAMETERS_NOT_OBJECT({ details: { name } })
+  return copy
+}

@@ -1,0 +1,60 @@
+import type { Risk, Tool } from './tool.ts'
+
+/**
+ * On whose behalf a call is made, highest first: `creator` is the owner of the agent, `self-generated` its own
+ * schedules and follow-ups, `peer` somebody the owner trusts, `external` anybody else.
+ */
+export type Authority = 'creator' | 'self-generated' | 'peer' | 'external'
+
+export type PolicyDecision = 'allow' | 'ask' | 'deny'
+
+export type PolicyTable = Readonly<Record<Authority, Readonly<Record<Risk, PolicyDecision>>>>
+
+/** What the tool itself wants: to leave it to the table, to always ask, or never to. */
+export type ApprovalOverride = 'policy' | 'always' | 'never'
+
+export interface Decision {
+  readonly decision: PolicyDecision
+  /** Names what decided: `forbidden`, `approval:always`, `approval:never`, or a cell of the table as `peer:caution`. */
+  readonly rule: string
+  /** For people. Null when the call is allowed. */
+  readonly reason: string | null
+}
+
+/** The published table of risk and authority. */
+export const defaultPolicy: PolicyTable = {
+  creator: { safe: 'allow', caution: 'allow', dangerous: 'allow', forbidden: 'deny' },
+  'self-generated': { safe: 'allow', caution: 'allow', dangerous: 'ask', forbidden: 'deny' },
+  peer: { safe: 'allow', caution: 'allow', dangerous: 'ask', forbidden: 'deny' },
+  external: { safe: 'allow', caution: 'ask', dangerous: 'deny', forbidden: 'deny' },
+}
+
+/**
+ * Whether a call runs, needs a person, or is refused. A denial stands: no override turns it into a question, and a
+ * forbidden tool never runs whatever the table says.
+ */
+export function decide(
+  risk: Risk,
+  authority: Authority,
+  approval: ApprovalOverride = 'policy',
+  table: PolicyTable = defaultPolicy,
+): Decision {
+  if (risk === 'forbidden') return { decision: 'deny', rule: 'forbidden', reason: 'this tool never runs' }
+  const decision = table[authority][risk]
+  const rule = `${authority}:${risk}`
+  if (decision === 'deny') return { decision, rule, reason: `${authority} may not use a tool of risk ${risk}` }
+  if (approval === 'always') return { decision: 'ask', rule: 'approval:always', reason: 'this tool always asks first' }
+  if (decision === 'allow') return { decision, rule, reason: null }
+  if (approval === 'never') return { decision: 'allow', rule: 'approval:never', reason: null }
+  return { decision, rule, reason: `${authority} must ask before using a tool of risk ${risk}` }
+}
+
+/** What the tool wants for these checked arguments. A function of the tool that throws or answers nonsense means: ask. */
+export function approvalFor(tool: Pick<Tool, 'approval'>, args: unknown): ApprovalOverride {
+  if (typeof tool.approval !== 'function') return tool.approval
+  try {
+    return tool.approval(args) === 'never' ? 'never' : 'always'
+  } catch {
+    return 'always'
+  }
+}

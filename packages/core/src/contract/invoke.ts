@@ -1,0 +1,75 @@
+import { type CallContext, isOperator, type RequestOrigin } from '../kernel/context.ts'
+import { defineErrors } from '../kernel/errors.ts'
+import type { InputOf, Operation, Operations, OutputOf } from './operation.ts'
+
+export const accessErrors = defineErrors({
+  UNAUTHENTICATED: { kind: 'unauthenticated', message: 'credentials are missing or wrong' },
+  FORBIDDEN: { kind: 'forbidden', message: 'only an operator may do this' },
+  ORIGIN_REFUSED: {
+    kind: 'forbidden',
+    message: 'a write with credentials that a browser sends by itself must come from the same origin',
+  },
+})
+
+/** The functions behind a capability's operations; the compiler demands every one of them. */
+export type Implementation<Ops extends Operations> = {
+  readonly [Name in keyof Ops]: (
+    context: CallContext,
+    input: InputOf<Ops[Name]>,
+  ) => OutputOf<Ops[Name]> | Promise<OutputOf<Ops[Name]>>
+}
+
+/** The same operations as a caller sees them: who calls is known, the result is a promise. */
+export type Door<Ops extends Operations> = {
+  readonly [Name in keyof Ops]: (input: InputOf<Ops[Name]>) => Promise<OutputOf<Ops[Name]>>
+}
+
+/** Throws unless the caller may use the operation. Every call from HTTP or from code passes here. */
+export function authorize({ auth, effect }: Operation, { principal, requestOrigin }: CallContext): void {
+  if (auth !== 'open' && principal.via === 'none') throw accessErrors.UNAUTHENTICATED()
+  if (auth === 'operator' && !isOperator(principal)) throw accessErrors.FORBIDDEN()
+  if (effect === 'write' && principal.ambient && requestOrigin && !sameOrigin(requestOrigin)) {
+    throw accessErrors.ORIGIN_REFUSED()
+  }
+}
+
+/** Programs send no Origin; browsers send one with every request that could write. */
+function sameOrigin({ origin, host }: RequestOrigin): boolean {
+  if (origin === undefined) return true
+  if (host === undefined || !URL.canParse(origin)) return false
+  return new URL(origin).host === host.toLowerCase()
+}
+
+/** Resolves when operations can be served; undefined when they can be at once. */
+export type Ready = () => Promise<void> | undefined
+
+/** Makes the class whose instances are a capability's door for one caller. Called once per runtime, not per request. */
+export function createDoor<const Ops extends Operations>(
+  operations: Ops,
+  implementation: Implementation<Ops>,
+  ready: Ready,
+): new (
+  context: CallContext,
+) => Door<Ops> {
+  class CapabilityDoor {
+    readonly #context: CallContext
+    constructor(context: CallContext) {
+      this.#context = context
+    }
+    static async invoke(door: CapabilityDoor, name: keyof Ops & string, input: unknown) {
+      const context = door.#context
+      authorize(operations[name] as Operation, context)
+      const starting = ready()
+      if (starting) await starting
+      return await (implementation[name] as (context: CallContext, input: unknown) => unknown)(context, input)
+    }
+  }
+  for (const name of Object.keys(operations)) {
+    Object.defineProperty(CapabilityDoor.prototype, name, {
+      value(this: CapabilityDoor, input: unknown) {
+        return CapabilityDoor.invoke(this, name, input)
+      },
+    })
+  }
+  return CapabilityDoor as unknown as new (context: CallContext) => Door<Ops>
+}

@@ -1,0 +1,76 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { Principal } from '../kernel/context.ts'
+import type { KeelsonError } from '../kernel/errors.ts'
+import type { Json } from '../kernel/json.ts'
+import type { HttpRequest, HttpStream } from './message.ts'
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+/** What a route answers. `json` is sent as JSON, `text` and `stream` as they are with `type` as content type. */
+export type Answer = { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } & (
+  | { readonly json: unknown }
+  | { readonly text: string; readonly type: string }
+  | { readonly stream: HttpStream; readonly type: string }
+  | { readonly empty: true }
+)
+
+export interface Call<Client, Params, Query, Body> {
+  /** The runtime, acting as whoever called. On an open route without credentials: as nobody, with no rows in reach. */
+  readonly client: Client
+  /** Null on an open route without credentials. */
+  readonly principal: Principal | null
+  readonly params: Params
+  readonly query: Query
+  readonly body: Body
+  readonly request: HttpRequest
+}
+
+/** One documented route: where it is, what it takes and answers, and the function that translates. */
+export interface Route<Client, Params = Readonly<Record<string, string>>, Query = unknown, Body = unknown> {
+  readonly method: Method
+  /** Parameters as `:name`, e.g. `/api/sessions/:id`. */
+  readonly path: string
+  /** The section of the system's document; becomes the OpenAPI tag. */
+  readonly section: string
+  readonly summary: string
+  /** True when it needs no credentials. */
+  readonly open?: boolean
+  readonly query?: StandardSchemaV1<unknown, Query>
+  /** Schema of the JSON body. Without it no body is read. */
+  readonly body?: StandardSchemaV1<unknown, Body>
+  /** True when the body may be missing altogether: the schema then sees `{}`. */
+  readonly bodyOptional?: boolean
+  /** Schema of the answer's JSON; for OpenAPI. An event stream names its frames' schema instead. */
+  readonly response: StandardSchemaV1
+  readonly stream?: boolean
+  handle(call: Call<Client, Params, Query, Body>): Answer | Promise<Answer>
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a list of routes forgets each one's own query and body
+export type AnyRoute<Client> = Route<Client, Readonly<Record<string, string>>, any, any>
+
+/** The HTTP API of one documented system: its routes and the conventions that hold for all of them. */
+export interface Surface<Client> {
+  readonly id: string
+  readonly routes: readonly AnyRoute<Client>[]
+  /** Most bytes of a request body. */
+  readonly bodyLimit: number
+  /** Sent with every answer. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The system's own scheme, asked when the host's `authenticate` has no opinion. Null: not proven. */
+  authenticate(request: HttpRequest): Principal | null | Promise<Principal | null>
+  /** The system's error body and status. */
+  encodeError(error: KeelsonError): { status: number; body: Json; headers?: Readonly<Record<string, string>> }
+}
+
+/** Where a surface answers. */
+export interface Mount<Client> {
+  /** Before every path of the surface, e.g. `/ai`; `/` for none. */
+  readonly prefix: string
+  readonly surface: Surface<Client>
+  /**
+   * True when all below the prefix is the surface's: unknown paths and methods are then answered with its 404 and 405.
+   * Otherwise they are left to the host.
+   */
+  readonly exclusive?: boolean
+}

@@ -1,0 +1,136 @@
+import { ModelFailure, type ModelPart, noUsage } from '../../capabilities/models/index.ts'
+import type { FinishReason, Usage } from '../../capabilities/sessions/index.ts'
+import { newUuid } from '../../kernel/ids.ts'
+import { usageOf } from './usage.ts'
+
+/** Characters of all tool arguments of one answer. A server that sends more is broken. */
+const mostArguments = 8 * 2 ** 20
+
+interface PendingCall {
+  readonly index: number | undefined
+  /** As the server said it; empty when it said none. */
+  readonly id: string
+  tool: string
+  arguments: string
+}
+
+/** Puts an answer together from the chunks of its stream. Nothing in a chunk is trusted to have the right type. */
+export interface AnswerReader {
+  /** Adds what can be shown at once to `parts`. Throws a `ModelFailure` for a chunk that is no chunk. */
+  take(chunk: unknown, parts: ModelPart[]): void
+  /** What is left at the end: whole tool calls and the finish. Throws when the stream was cut. */
+  end(): readonly ModelPart[]
+}
+
+export function answerReader(): AnswerReader {
+  const calls: PendingCall[] = []
+  let usage: Usage = noUsage
+  let reason: string | undefined
+  let any = false
+  let argumentLength = 0
+
+  const takeCall = (entry: unknown): void => {
+    const { index, id, function: called } = record(entry, 'a tool call')
+    const { name, arguments: args } = called === undefined ? {} : record(called, 'the function of a tool call')
+    const found = pendingFor(calls, numberOr(index), textOr(id), textOr(name))
+    const call = found ?? { index: numberOr(index), id: textOr(id), tool: '', arguments: '' }
+    if (!found) calls.push(call)
+    if (call.tool === '') call.tool = textOr(name)
+    const piece = typeof args === 'object' && args !== null ? JSON.stringify(args) : textOr(args)
+    argumentLength += piece.length
+    if (argumentLength > mostArguments) throw malformed('the arguments of the tool calls are too long')
+    call.arguments += piece
+  }
+
+  return {
+    take(chunk, parts) {
+      const { choices, usage: counted } = record(chunk, 'a chunk')
+      if (counted !== undefined && counted !== null) usage = usageOf(counted)
+      if (!Array.isArray(choices) || choices.length === 0) return
+      const choice = record(choices[0], 'a choice')
+      any = true
+      if (typeof choice['finish_reason'] === 'string' && choice['finish_reason'] !== '') reason = choice['finish_reason']
+      if (choice['delta'] === undefined || choice['delta'] === null) return
+      const delta = record(choice['delta'], 'a delta')
+      const thought = textOr(delta['reasoning_content']) || textOr(delta['reasoning'])
+      if (thought !== '') parts.push({ type: 'reasoning', text: thought })
+      const content = delta['content'] ?? delta['refusal']
+      if (content !== undefined && content !== null && typeof content !== 'string') throw malformed('content is no text')
+      if (content) parts.push({ type: 'text', text: content })
+      const made = delta['tool_calls']
+      if (Array.isArray(made)) for (const entry of made) takeCall(entry)
+    },
+    end() {
+      if (reason === undefined) {
+        throw any
+          ? new ModelFailure('network', 'the stream ended before the answer was finished')
+          : malformed('the stream held no answer')
+      }
+      const used = new Set<string>()
+      const parts = calls.map((call): ModelPart => {
+        if (call.tool === '') throw malformed('a tool call has no name')
+        // Without an id of its own, a call and its result could not be told from another's.
+        const id = call.id === '' || used.has(call.id) ? `call_${newUuid()}` : call.id
+        used.add(id)
+        return { type: 'tool-call', call: id, tool: call.tool, arguments: call.arguments.trim() || '{}' }
+      })
+      return [...parts, { type: 'finish', reason: finishReason(reason, calls.length > 0), usage }]
+    },
+  }
+}
+
+/** The call that a fragment continues; undefined when it begins a new one. */
+function pendingFor(
+  calls: readonly PendingCall[],
+  index: number | undefined,
+  id: string,
+  name: string,
+): PendingCall | undefined {
+  if (index !== undefined) {
+    const same = calls.findLast((call) => call.index === index)
+    // Some servers number every call 0 and tell them apart by id.
+    const another = same !== undefined && id !== '' && same.id !== '' && id !== same.id && name !== ''
+    return another ? undefined : same
+  }
+  const last = calls.at(-1)
+  if (id !== '') return calls.find((call) => call.id === id) ?? (name === '' ? last : undefined)
+  if (name === '') return last
+  // A repeated name continues a call only while its arguments are not whole.
+  return last && last.id === '' && last.tool === name && !isJson(last.arguments) ? last : undefined
+}
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function finishReason(reason: string, called: boolean): FinishReason {
+  switch (reason) {
+    case 'stop':
+      return called ? 'tool-calls' : 'stop'
+    case 'tool_calls':
+    case 'function_call':
+      return called ? 'tool-calls' : 'stop'
+    case 'length':
+      return 'length'
+    case 'content_filter':
+      return 'content-filter'
+    default:
+      return 'other'
+  }
+}
+
+const malformed = (what: string): ModelFailure => new ModelFailure('malformed', `the server sent nonsense: ${what}`)
+
+function record(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) throw malformed(`${what} is no object`)
+  return value as Record<string, unknown>
+}
+
+const textOr = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+const numberOr = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)

@@ -1,0 +1,115 @@
+import { type FailureClass, isModelFailure, ModelFailure } from '../../capabilities/models/index.ts'
+import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
+import { retryAfterMs } from '../retry-after.ts'
+import type { Sdk } from './client.ts'
+
+/** A longer text is no message but a page or an echo of the request. */
+const longestMessage = 400
+
+/** Codes and types that servers name in the body of an error; they say more than the status. */
+const byCode: Readonly<Record<string, FailureClass>> = {
+  context_length_exceeded: 'context-too-long',
+  exceed_context_size_error: 'context-too-long',
+  insufficient_quota: 'billing',
+  exceeded_current_quota_error: 'billing',
+  billing_hard_limit_reached: 'billing',
+  billing_not_active: 'billing',
+  content_filter: 'content-refused',
+  content_policy_violation: 'content-refused',
+  rate_limit_exceeded: 'rate-limit',
+  rate_limit_error: 'rate-limit',
+  invalid_api_key: 'auth',
+  authentication_error: 'auth',
+  permission_error: 'auth',
+  overloaded_error: 'overload',
+  engine_overloaded: 'overload',
+  model_not_found: 'bad-request',
+}
+
+/** What went wrong with a call, as the runtime knows it. `hide` takes the secrets out of a text. */
+export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => string): ModelFailure | KeelsonError {
+  if (isModelFailure(error) || isKeelsonError(error)) return error
+  const failed = (failure: FailureClass, message: string, detail: { status?: number; retryAfterMs?: number } = {}) =>
+    new ModelFailure(failure, shorten(hide(message)), detail)
+
+  if (error instanceof sdk.APIConnectionTimeoutError) return failed('timeout', 'the server did not answer in time')
+  if (error instanceof sdk.APIConnectionError) return failed(connectionClass(error), connectionText(error))
+  if (error instanceof sdk.APIError) {
+    // An error inside a stream has no status of its own; some servers put one into its code.
+    const inBody = numberIn(error.code)
+    const status = error.status ?? inBody
+    const wait = retryAfterMs(error.headers, Date.now())
+    return failed(classOf(status, [error.code, error.type], error.message), error.message, {
+      ...(status === undefined ? {} : { status }),
+      ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    })
+  }
+  if (error instanceof sdk.OpenAIError) return failed('auth', error.message)
+  if (error instanceof SyntaxError) return failed('malformed', 'the server sent a chunk that is no JSON')
+  return failed(connectionClass(error), connectionText(error))
+}
+
+/** The class of an answer by its status, the codes its body names, and, where both are vague, its words. */
+export function classOf(status: number | undefined, codes: readonly unknown[], message: string): FailureClass {
+  for (const code of codes) {
+    if (typeof code === 'string' && Object.hasOwn(byCode, code)) return byCode[code] ?? 'bad-request'
+  }
+  if (status === undefined) return tooLong.test(message) ? 'context-too-long' : 'server'
+  switch (status) {
+    case 401:
+      return 'auth'
+    case 402:
+      return 'billing'
+    case 403:
+      return refused.test(message) ? 'content-refused' : unpaid.test(message) ? 'billing' : 'auth'
+    case 408:
+    case 504:
+      return 'timeout'
+    case 413:
+      return 'context-too-long'
+    case 429:
+      return 'rate-limit'
+    case 503:
+    case 529:
+      return 'overload'
+  }
+  if (status >= 500) return 'server'
+  if (tooLong.test(message)) return 'context-too-long'
+  if (refused.test(message)) return 'content-refused'
+  return unpaid.test(message) ? 'billing' : 'bad-request'
+}
+
+const tooLong =
+  /maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
+const refused = /content (?:filter|management|policy)|moderation|flagged/i
+const unpaid = /credit balance|insufficient (?:balance|credits?|funds)/i
+
+function connectionClass(error: unknown): FailureClass {
+  const code = codeIn(error)
+  if (/TIMEOUT|TIMEDOUT/.test(code)) return 'timeout'
+  return code.startsWith('HPE_') ? 'malformed' : 'network'
+}
+
+function connectionText(error: unknown): string {
+  const code = codeIn(error)
+  if (code !== '') return `the connection failed: ${code}`
+  return `the connection failed: ${error instanceof Error ? error.message : 'for an unknown reason'}`
+}
+
+/** The system's code of an error, which may lie a few causes deep. */
+function codeIn(error: unknown): string {
+  let current = error
+  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth++) {
+    const { code, cause } = current as { code?: unknown; cause?: unknown }
+    if (typeof code === 'string' && code !== '') return code
+    current = cause
+  }
+  return ''
+}
+
+const numberIn = (code: unknown): number | undefined => {
+  const number = typeof code === 'string' && /^\d{3}$/.test(code) ? Number(code) : code
+  return typeof number === 'number' && number >= 400 && number < 600 ? number : undefined
+}
+
+const shorten = (text: string): string => (text.length > longestMessage ? `${text.slice(0, longestMessage)}…` : text)

@@ -1,0 +1,115 @@
+import type {
+  ChatCompletionAssistantMessageParam,
+  ChatCompletionCreateParamsStreaming,
+  ChatCompletionFunctionTool,
+  ChatCompletionMessageFunctionToolCall,
+  ChatCompletionMessageParam,
+} from 'openai/resources/chat/completions'
+import type { ModelMessage, ModelRequest, ToolDescription } from '../../capabilities/models/index.ts'
+import { type Part, textOf } from '../../capabilities/sessions/index.ts'
+import type { JsonObject } from '../../kernel/json.ts'
+
+export interface WireOptions {
+  readonly maxTokensField: 'max_tokens' | 'max_completion_tokens'
+  readonly systemRole: 'system' | 'developer'
+  readonly streamUsage: boolean
+  readonly returnReasoning: boolean
+  readonly extraBody: JsonObject
+}
+
+/**
+ * Makes the body of a request. What it made of a message or a tool is remembered by the object's identity, so that a
+ * long history is converted once.
+ */
+export function requestWriter(
+  options: WireOptions,
+): (model: string, request: ModelRequest) => ChatCompletionCreateParamsStreaming {
+  const messages = new WeakMap<ModelMessage, readonly ChatCompletionMessageParam[]>()
+  const tools = new WeakMap<ToolDescription, ChatCompletionFunctionTool>()
+  return (model, request) => {
+    const written: ChatCompletionMessageParam[] = []
+    if (request.instructions !== '') written.push({ role: options.systemRole, content: request.instructions })
+    for (const message of request.messages) {
+      let made = messages.get(message)
+      if (made === undefined) {
+        made = messageOf(message, options)
+        messages.set(message, made)
+      }
+      for (const one of made) written.push(one)
+    }
+    const described = request.tools.map((tool) => {
+      const made = tools.get(tool) ?? toolOf(tool)
+      tools.set(tool, made)
+      return made
+    })
+    return {
+      ...options.extraBody,
+      model,
+      messages: written,
+      stream: true,
+      [options.maxTokensField]: request.maxOutputTokens,
+      ...(options.streamUsage ? { stream_options: { include_usage: true } } : {}),
+      ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
+      // An empty list is refused by some servers.
+      ...(described.length === 0 ? {} : { tools: described }),
+    }
+  }
+}
+
+const toolOf = ({ name, description, parameters }: ToolDescription): ChatCompletionFunctionTool => ({
+  type: 'function',
+  function: { name, description, parameters },
+})
+
+function messageOf({ role, parts }: ModelMessage, options: WireOptions): readonly ChatCompletionMessageParam[] {
+  switch (role) {
+    case 'system':
+      return [{ role: options.systemRole, content: textOf(parts) }]
+    case 'user':
+      return [{ role: 'user', content: textOf(parts) }]
+    case 'tool':
+      return parts.flatMap((part) =>
+        part.type === 'tool-result'
+          ? [{ role: 'tool' as const, tool_call_id: part.call, content: resultText(part) }]
+          : [],
+      )
+    case 'assistant':
+      return assistantOf(parts, options.returnReasoning)
+  }
+}
+
+function assistantOf(parts: readonly Part[], returnReasoning: boolean): readonly ChatCompletionMessageParam[] {
+  const text = textOf(parts)
+  const calls = parts.flatMap((part): ChatCompletionMessageFunctionToolCall[] =>
+    part.type === 'tool-call'
+      ? [{ id: part.call, type: 'function', function: { name: part.tool, arguments: objectText(part.arguments) } }]
+      : [],
+  )
+  // An empty message is refused by some servers, and says nothing.
+  if (text === '' && calls.length === 0) return []
+  const message: ChatCompletionAssistantMessageParam & { reasoning_content?: string } = {
+    role: 'assistant',
+    content: text === '' ? null : text,
+  }
+  if (calls.length > 0) message.tool_calls = calls
+  if (returnReasoning) {
+    const reasoning = parts.flatMap((part) => (part.type === 'reasoning' ? [part.text] : [])).join('')
+    if (reasoning !== '') message.reasoning_content = reasoning
+  }
+  return [message]
+}
+
+/** Servers reject a history with arguments that are no JSON object, however the model came to write them. */
+function objectText(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? text : '{}'
+  } catch {
+    return '{}'
+  }
+}
+
+function resultText({ output, isError }: Extract<Part, { type: 'tool-result' }>): string {
+  if (!isError) return typeof output === 'string' ? output : JSON.stringify(output)
+  return typeof output === 'string' ? `Error: ${output}` : JSON.stringify({ error: output })
+}

@@ -1,0 +1,234 @@
+import packageJson from '../package.json' with { type: 'json' }
+import { type AgentDefinition, agentOperations } from './capabilities/agents/index.ts'
+import { createAgents } from './capabilities/agents/service.ts'
+import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
+import { createApprovals } from './capabilities/approvals/service.ts'
+import {
+  loopErrors,
+  type RunOptions,
+  runOperation,
+  type TurnHandle,
+  type TurnLimits,
+  turnOperations,
+} from './capabilities/loop/index.ts'
+import { defaultLimits } from './capabilities/loop/limits.ts'
+import { createLoop } from './capabilities/loop/service.ts'
+import { modelOperations, type Provider } from './capabilities/models/index.ts'
+import { createModels } from './capabilities/models/service.ts'
+import { createRealtime } from './capabilities/realtime/service.ts'
+import { sessionOperations } from './capabilities/sessions/index.ts'
+import { createSessions } from './capabilities/sessions/service.ts'
+import { systemOperations } from './capabilities/system/index.ts'
+import { createSystem } from './capabilities/system/service.ts'
+import { authorize, createDoor, type Door } from './contract/invoke.ts'
+import { type Clock, systemClock } from './kernel/clock.ts'
+import { type CallContext, nobody, type Principal } from './kernel/context.ts'
+import { type NewId, newUuid } from './kernel/ids.ts'
+import type { Store } from './stores.ts'
+
+/** How often an instance says that it lives, expires approvals and looks for turns to take over. */
+const sweepMs = 5_000
+/** An instance that has not been heard of for so long is dead. */
+const staleMs = 15_000
+
+export interface RuntimeOptions {
+  readonly store: Store
+  readonly providers: readonly Provider[]
+  readonly agents: readonly AgentDefinition[]
+  readonly limits?: Partial<TurnLimits>
+  /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
+  readonly deciders?: 'operator' | 'owner'
+  /** How long `stop` waits for turns to stop. @default 10_000 */
+  readonly stopMs?: number
+  readonly clock?: Clock
+  readonly newId?: NewId
+  /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
+  readonly onError?: (error: unknown, where: string) => void
+}
+
+/** Everything a caller can do. Every call is authorised as that caller. */
+export interface Client {
+  /** Starts a turn of an agent. Returns at once; the handle tells when it is stored. */
+  run(agent: string, options: RunOptions): TurnHandle
+  readonly agents: Door<typeof agentOperations>
+  readonly approvals: Door<typeof approvalOperations>
+  readonly models: Door<typeof modelOperations>
+  readonly sessions: Door<typeof sessionOperations>
+  readonly system: Door<typeof systemOperations>
+  readonly turns: Door<typeof turnOperations>
+}
+
+export interface Runtime {
+  /** The operations, called as somebody; null is nobody, who may call open operations only. */
+  as(principal: Principal | null, context?: Omit<CallContext, 'principal'>): Client
+  /** Opens the store and goes on with what a dead process left. Done by the first call when it was not done before. */
+  start(): Promise<void>
+  /** Stops turns at their last commit point, so that the next start goes on with them, and closes the store. */
+  stop(): Promise<void>
+  /** Hands an error to `onError`. */
+  reportError(error: unknown, where: string): void
+}
+
+/** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
+export function createRuntime(options: RuntimeOptions): Runtime {
+  const { store, clock = systemClock, newId = newUuid, deciders = 'operator', stopMs = 10_000 } = options
+  const limits = { ...defaultLimits, ...options.limits }
+  const instance = newId()
+
+  const reportError = (error: unknown, where: string) => {
+    try {
+      options.onError?.(error, where)
+    } catch {
+      // An observer that breaks must not break what it observes.
+    }
+  }
+
+  let state: 'new' | 'started' | 'stopped' = 'new'
+  let starting: Promise<void> | undefined
+  let stopping: Promise<void> | undefined
+  let cancelSweep = () => {}
+  const ready = () => (state === 'started' ? undefined : start())
+
+  const agents = createAgents(options.agents)
+  const models = createModels(options.providers)
+  const sessions = createSessions({ store: store.sessions, clock, newId })
+  const realtime = createRealtime({ sessions: store.sessions, clock })
+  const loop = createLoop({
+    store: store.loop,
+    sessions: store.sessions,
+    approvals: store.approvals,
+    agents,
+    models,
+    realtime,
+    clock,
+    newId,
+    limits,
+    instance,
+    ready,
+    report: reportError,
+  })
+  const approvals = createApprovals({
+    store: store.approvals,
+    clock,
+    deciders,
+    resume: (turn) => loop.runner.resume(turn, 'approval', null),
+    followUp,
+    report: reportError,
+  })
+  const system = createSystem({ clock, version: packageJson.version, agents: () => agents.all })
+
+  /** Carries out an approved call of a turn that did not wait, as a turn of its own in the same session. */
+  async function followUp({ id, arguments: text, session, subject, tenant, tool, toolCall, turn }: Approval) {
+    const origin = await store.sessions.turn({ tenant, subject }, turn)
+    if (!origin) return
+    const principal = { tenant, subject, roles: [], via: 'system', ambient: false }
+    await loop.run({ principal }, origin.agent, {
+      session,
+      message: [
+        { type: 'text', text: `The call of ${tool} was approved.` },
+        { type: 'tool-call', call: toolCall, tool, arguments: text },
+      ],
+      idempotencyKey: `approval:${id}`,
+      authority: origin.options.authority,
+      approvals: origin.options.approvals,
+      continues: id,
+    }).accepted
+  }
+
+  const doors = {
+    agents: createDoor(agentOperations, agents, ready),
+    approvals: createDoor(approvalOperations, approvals, ready),
+    models: createDoor(modelOperations, models, ready),
+    sessions: createDoor(sessionOperations, sessions, ready),
+    system: createDoor(systemOperations, system, () => undefined),
+    turns: createDoor(turnOperations, loop, ready),
+  }
+
+  class RuntimeClient implements Client {
+    readonly #context: CallContext
+    constructor(context: CallContext) {
+      this.#context = context
+    }
+    run(agent: string, runOptions: RunOptions) {
+      authorize(runOperation, this.#context)
+      return loop.run(this.#context, agent, runOptions)
+    }
+    get agents() {
+      return new doors.agents(this.#context)
+    }
+    get approvals() {
+      return new doors.approvals(this.#context)
+    }
+    get models() {
+      return new doors.models(this.#context)
+    }
+    get sessions() {
+      return new doors.sessions(this.#context)
+    }
+    get system() {
+      return new doors.system(this.#context)
+    }
+    get turns() {
+      return new doors.turns(this.#context)
+    }
+  }
+
+  function start(): Promise<void> {
+    if (state === 'stopped') return Promise.reject(loopErrors.RUNTIME_STOPPED())
+    starting ??= open().catch((error) => {
+      starting = undefined
+      throw error
+    })
+    return starting
+  }
+
+  async function open(): Promise<void> {
+    await store.open()
+    await store.loop.heartbeat(instance, clock.now())
+    if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
+    state = 'started'
+    cancelSweep = clock.after(sweepMs, sweepAndRepeat)
+    // What seems to run in a database that nobody else uses was left by a dead process.
+    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : clock.now() - staleMs)
+    await approvals.sweep()
+  }
+
+  const takeOver = (staleBefore: number) => loop.runner.takeOver(staleBefore)
+
+  async function sweep(): Promise<void> {
+    if (!store.exclusive) {
+      await store.loop.heartbeat(instance, clock.now())
+      await takeOver(clock.now() - staleMs)
+    }
+    await approvals.sweep()
+  }
+
+  function sweepAndRepeat(): void {
+    sweep()
+      .catch((error) => reportError(error, 'sweep'))
+      .finally(() => {
+        if (state === 'started') cancelSweep = clock.after(sweepMs, sweepAndRepeat)
+      })
+  }
+
+  async function close(): Promise<void> {
+    const wasStarted = starting !== undefined
+    state = 'stopped'
+    cancelSweep()
+    await starting?.catch(() => {})
+    await Promise.race([loop.runner.stop(), new Promise<void>((resolve) => clock.after(stopMs, resolve))])
+    if (!wasStarted) return
+    await store.loop.retire(instance).catch((error) => reportError(error, 'stop'))
+    await store.close()
+  }
+
+  return {
+    as: (principal, context) => new RuntimeClient({ ...context, principal: principal ?? nobody }),
+    start,
+    stop() {
+      stopping ??= close()
+      return stopping
+    },
+    reportError,
+  }
+}

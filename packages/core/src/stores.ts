@@ -1,0 +1,78 @@
+import type { ApprovalStore } from './capabilities/approvals/index.ts'
+import type { LoopStore } from './capabilities/loop/index.ts'
+import type { SessionStore } from './capabilities/sessions/index.ts'
+import { defineErrors } from './kernel/errors.ts'
+
+export type * from './capabilities/approvals/index.ts'
+export type {
+  AcceptTurn,
+  Accepted,
+  Committed,
+  Lease,
+  LoopStore,
+  NewApproval,
+  NewToolCall,
+  NewTurn,
+  ResumedTurn,
+  StartedTurn,
+  ToolCallEnd,
+  TurnCommit,
+} from './capabilities/loop/index.ts'
+export { loopErrors } from './capabilities/loop/index.ts'
+export type {
+  ContextSegment,
+  Message,
+  NewMessage,
+  NewSession,
+  Part,
+  Selection,
+  Session,
+  SessionPatch,
+  SessionStatus,
+  SessionStore,
+  ToolCall,
+  Turn,
+  TurnError,
+  TurnOptions,
+  TurnStatus,
+  Usage,
+} from './capabilities/sessions/index.ts'
+export { isSettled, turnTransitions } from './capabilities/sessions/index.ts'
+export type { Owner, Reach } from './kernel/context.ts'
+export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
+export type { Json, JsonObject } from './kernel/json.ts'
+export type { Window } from './kernel/pages.ts'
+
+/** What a database must be able to do: one narrow port per capability. */
+export interface Store {
+  readonly approvals: ApprovalStore
+  readonly loop: LoopStore
+  readonly sessions: SessionStore
+  /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */
+  readonly exclusive: boolean
+
+  /** Brings the schema up to date. Safe to call by several instances at once; one read when there is nothing to do. */
+  migrate(): Promise<void>
+
+  /** Opens the database. An embedded store also makes sure that no other runtime uses the file. Calling it again does nothing. */
+  open(): Promise<void>
+
+  /** Gives up all connections. Later calls reject with `STORE_CLOSED`. */
+  close(): Promise<void>
+}
+
+export const storeErrors = defineErrors({
+  STORE_BUSY: { kind: 'unavailable', message: 'the database is locked by other work; try again' },
+  STORE_FULL: { kind: 'unavailable', message: 'the database has no space left; free some and try again' },
+  STORE_IN_USE: {
+    kind: 'unavailable',
+    message: 'another runtime uses this database file; stop it or use another file',
+  },
+  STORE_READ_ONLY: {
+    kind: 'unavailable',
+    message: 'the database cannot be written; check the permissions of the file and its folder',
+  },
+  STORE_CLOSED: { kind: 'unavailable', message: 'the store is closed' },
+  STORE_NOT_MIGRATED: { kind: 'unavailable', message: 'the schema is missing or out of date; call migrate()' },
+  STORE_TOO_NEW: { kind: 'unavailable', message: 'the schema was made by a newer version; update the packages' },
+})

@@ -1,0 +1,19 @@
+export {
+  callTool,
+  cut,
+  delay,
+  type FailDetail,
+  fail,
+  finish,
+  hang,
+  respond,
+  type ScriptAction,
+  type ScriptedCall,
+  type ScriptedModel,
+  type ScriptedModelOptions,
+  type ScriptStep,
+  say,
+  scriptedModel,
+  think,
+} from './scripted-model.ts'
+export { createTestRuntime, type TestRuntime, type TestRuntimeOptions } from './test-runtime.ts'

@@ -1,0 +1,54 @@
+import type { AgentDefinition } from '../capabilities/agents/index.ts'
+import type { Provider } from '../capabilities/models/index.ts'
+import { type Principal, singleOwner } from '../kernel/context.ts'
+import { type Client, createRuntime, type Runtime, type RuntimeOptions } from '../runtime.ts'
+import type { Store } from '../stores.ts'
+
+export interface TestRuntimeOptions extends Partial<Omit<RuntimeOptions, 'agents' | 'providers'>> {
+  readonly agents: readonly AgentDefinition[]
+  /** Answers every call of every agent, whatever model the agent names. */
+  readonly model: Provider
+}
+
+export interface TestRuntime extends Runtime {
+  /** The operator of the default tenant. */
+  readonly client: Client
+  /** Another caller, without roles unless given. */
+  caller(subject: string, principal?: Partial<Principal>): Client
+  /** Everything the runtime reported. */
+  readonly reported: readonly { readonly error: unknown; readonly where: string }[]
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * A runtime for a test: the agents as they are, with `model` in place of their models, on an in-memory database unless
+ * a store is given. Stop it at the end, or declare it with `await using`.
+ */
+export async function createTestRuntime({ model, ...options }: TestRuntimeOptions): Promise<TestRuntime> {
+  const reported: { error: unknown; where: string }[] = []
+  const runtime = createRuntime({
+    ...options,
+    store: options.store ?? (await memoryStore()),
+    providers: [{ ...model, id: '*', stream: (...call) => model.stream(...call) }],
+    onError(error, where) {
+      reported.push({ error, where })
+      options.onError?.(error, where)
+    },
+  })
+  await runtime.start()
+  return {
+    ...runtime,
+    client: runtime.as(singleOwner('code')),
+    caller: (subject, principal) =>
+      runtime.as({ tenant: 'default', subject, roles: [], via: 'code', ambient: false, ...principal }),
+    reported,
+    [Symbol.asyncDispose]: () => runtime.stop(),
+  }
+}
+
+async function memoryStore(): Promise<Store> {
+  // The name is not a literal, so that bundlers and the type checker leave this optional package alone.
+  const name: string = '@keelson/store-sqlite'
+  const { sqliteStore } = (await import(name)) as { sqliteStore: (file: string) => Store }
+  return sqliteStore(':memory:')
+}

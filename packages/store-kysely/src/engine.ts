@@ -1,0 +1,71 @@
+import type { QueryCompiler } from 'kysely'
+
+/** What is bound to a statement. Numbers are safe integers: times in ms, booleans as 0 and 1, counts. */
+export type SqlValue = string | number | bigint | null
+
+/** A compiled statement. Made once; an engine may keep it prepared under its identity. */
+export interface Statement<Values = never, Row = unknown> {
+  readonly sql: string
+  /** True when it only reads. */
+  readonly reads: boolean
+  /** The values in the order of the statement's placeholders. Throws a `RangeError` for a number that is no safe integer. */
+  bind(values: Values): SqlValue[]
+  /** Only a type: what a row looks like. */
+  readonly row?: Row
+}
+
+/** One statement with its values, as a transaction hands it to the engine. */
+export interface Call {
+  readonly statement: Pick<Statement, 'sql' | 'reads'>
+  readonly values: SqlValue[]
+}
+
+/**
+ * A transaction's body. It yields calls and gets rows back, so that an embedded engine runs it in one go, with nothing
+ * in between, and a remote one awaits each answer.
+ */
+export type Work<Result> = Generator<Call, Result, unknown[]>
+
+/** Runs one statement inside a transaction: `const rows = yield* run(statement, values)`. */
+export function* run<Values, Row>(statement: Statement<Values, Row>, values: Values): Work<Row[]> {
+  return (yield { statement, values: statement.bind(values) }) as Row[]
+}
+
+/** What the SQL of one engine looks like where the two differ. */
+export interface Features {
+  createQueryCompiler(): QueryCompiler
+  /** Column type of a 64-bit integer. */
+  readonly integer: string
+  /** Column type of a text that compares byte by byte. */
+  readonly text: string
+  /** What follows the closing bracket of a table. */
+  readonly table: string
+  /** The same for a table that is stored in the order of its primary key. */
+  readonly clusteredTable: string
+  /** True when writers run side by side, so that a row that is read to be changed must be locked. */
+  readonly rowLocks: boolean
+  /** True when `open` guarantees that no other runtime uses the database. */
+  readonly exclusive: boolean
+}
+
+/** A database as the stores see it. Every error that means something to a host is one of `storeErrors`. */
+export interface Engine {
+  readonly features: Features
+
+  open(): Promise<void>
+
+  close(): Promise<void>
+
+  /** Runs one statement in a transaction of its own. */
+  query<Values, Row>(statement: Statement<Values, Row>, values: Values): Promise<Row[]>
+
+  /**
+   * Runs the body in one transaction: all of it or nothing, and nothing when it throws. Write transactions that touch
+   * the same session behave as if they ran one after the other. The body may run again from its start after a conflict,
+   * so it has no effect but its statements.
+   */
+  transaction<Result>(mode: 'read' | 'write', body: () => Work<Result>): Promise<Result>
+
+  /** Runs the body in a write transaction that excludes every other one, also of other processes. */
+  exclusively<Result>(body: () => Work<Result>): Promise<Result>
+}

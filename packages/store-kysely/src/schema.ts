@@ -1,0 +1,140 @@
+import type { ApprovalStatus, NewMessage, SessionStatus, ToolCall, TurnStatus } from '@keelson/core/stores'
+
+/** Times are milliseconds, booleans 0 and 1; columns that say so hold JSON text. */
+export interface SessionTable {
+  id: string
+  tenant: string
+  subject: string
+  agent: string
+  scope: string | null
+  status: SessionStatus
+  title: string | null
+  model: string | null
+  /** JSON. */
+  metadata: string | null
+  last_sequence: number
+  turn_count: number
+  queued_turns: number
+  /** The turn that holds the session, running or waiting. */
+  running_turn: string | null
+  /** Who runs it; null while it waits. */
+  instance: string | null
+  /** Goes up with every lease. */
+  epoch: number
+  created_at: number
+  updated_at: number
+}
+
+export interface MessageTable {
+  session: string
+  sequence: number
+  id: string
+  turn: string | null
+  role: NewMessage['role']
+  /** JSON. */
+  parts: string
+  /** JSON. */
+  usage: string | null
+  created_at: number
+}
+
+export interface TurnTable {
+  id: string
+  session: string
+  sequence: number
+  tenant: string
+  subject: string
+  agent: string
+  generation: number
+  status: TurnStatus
+  /** JSON. */
+  options: string
+  /** JSON. */
+  selection: string | null
+  /** JSON. */
+  context: string | null
+  model: string | null
+  steps: number
+  /** JSON. */
+  usage: string
+  /** Pico-dollars. */
+  cost: number | null
+  /** JSON. */
+  error: string | null
+  cancel_requested: number
+  user_message: string
+  /** JSON. */
+  input: string
+  input_hash: string
+  idempotency_key: string | null
+  idempotency_hash: string | null
+  tool_call_count: number
+  created_at: number
+  started_at: number | null
+  ended_at: number | null
+  /** JSON lines. Last, since it is long and seldom read. */
+  log: string
+}
+
+export interface ToolCallTable {
+  id: string
+  turn: string
+  session: string
+  step: number
+  /** 0, 1, 2 ... within the turn. */
+  position: number
+  call: string
+  tool: string
+  arguments: string
+  status: ToolCall['status']
+  /** JSON. */
+  policy: string
+  /** JSON. */
+  output: string
+  started_at: number
+  ended_at: number | null
+}
+
+export interface ApprovalTable {
+  id: string
+  tenant: string
+  subject: string
+  session: string
+  turn: string
+  tool_call: string
+  tool: string
+  arguments: string
+  arguments_hash: string
+  reason: string | null
+  requested_authority: string
+  generation: number
+  status: ApprovalStatus
+  /** 1 while an approval leads to a turn of its own and none is known to have carried the call out. */
+  follow_up: number
+  decided_by: string | null
+  decided_at: number | null
+  created_at: number
+  expires_at: number
+}
+
+export interface InstanceTable {
+  id: string
+  heartbeat: number
+}
+
+/** One row, so that a warm start reads one row. */
+export interface SchemaVersionTable {
+  id: number
+  /** JSON: number of the newest migration of each capability. */
+  versions: string
+}
+
+export interface Database {
+  sessions: SessionTable
+  messages: MessageTable
+  turns: TurnTable
+  tool_calls: ToolCallTable
+  approvals: ApprovalTable
+  instances: InstanceTable
+  schema_version: SchemaVersionTable
+}

@@ -1,0 +1,182 @@
+import type { Message, NewSession, Owner, SessionStore } from '@keelson/core/stores'
+import { storeErrors } from '@keelson/core/stores'
+import type { Kysely } from 'kysely'
+import {
+  atLeastZero,
+  jsonText,
+  messageOf,
+  messageRow,
+  reachKind,
+  reachValues,
+  sessionOf,
+  toolCallOf,
+  turnOf,
+  windowValues,
+} from './columns.ts'
+import { type Engine, run } from './engine.ts'
+import type { Database, SessionTable } from './schema.ts'
+import { sessionStatements } from './session-statements.ts'
+
+/** Somebody else keeps closing the session that was just found: no loop without end. */
+const openAttempts = 8
+
+const newSessionRow = (owner: Owner, session: NewSession): SessionTable => ({
+  id: session.id,
+  tenant: owner.tenant,
+  subject: owner.subject,
+  agent: session.agent,
+  scope: session.scope,
+  status: 'active',
+  title: session.title,
+  model: null,
+  metadata: jsonText(session.metadata),
+  last_sequence: 0,
+  turn_count: 0,
+  queued_turns: 0,
+  running_turn: null,
+  instance: null,
+  epoch: 0,
+  created_at: session.createdAt,
+  updated_at: session.createdAt,
+})
+
+export function createSessionStore(db: Kysely<Database>, engine: Engine): SessionStore {
+  const sql = sessionStatements(db, engine.features)
+
+  return {
+    async create(owner, session) {
+      const row = newSessionRow(owner, session)
+      const { scope } = session
+      if (scope === null) {
+        await engine.query(sql.insert, row)
+      } else {
+        await engine.transaction('write', function* () {
+          yield* run(sql.archiveActive, { ...owner, agent: session.agent, scope, except: '', at: session.createdAt })
+          yield* run(sql.insert, row)
+        })
+      }
+      return sessionOf(row)
+    },
+
+    async open(owner, session) {
+      const key = { tenant: owner.tenant, subject: owner.subject, agent: session.agent, scope: session.scope }
+      for (let attempt = 0; attempt < openAttempts; attempt += 1) {
+        const [found] = await engine.query(sql.active, key)
+        if (found !== undefined) return sessionOf(found)
+        const [inserted] = await engine.query(sql.insertUnlessActive, newSessionRow(owner, session))
+        if (inserted !== undefined) return sessionOf(inserted)
+      }
+      throw storeErrors.STORE_BUSY()
+    },
+
+    async get(reach, id) {
+      const [row] = await engine.query(sql.get(reachKind(reach)), { ...reachValues(reach), id })
+      return row === undefined ? null : sessionOf(row)
+    },
+
+    async list(reach, window, filter = {}) {
+      const { agent, status } = filter
+      const shape = `${reachKind(reach)} ${agent === undefined ? '' : 'agent'} ${status === undefined ? '' : 'status'}`
+      const rows = await engine.query(sql.list(shape), {
+        ...reachValues(reach),
+        ...windowValues(window),
+        agent: agent ?? '',
+        status: status ?? 'active',
+      })
+      return rows.map(sessionOf)
+    },
+
+    async update(reach, id, patch, at) {
+      const fields = (['title', 'model', 'metadata', 'status'] as const).filter((field) => patch[field] !== undefined)
+      const change = sql.update([reachKind(reach), ...fields].join(' '))
+      const values = {
+        ...reachValues(reach),
+        id,
+        at,
+        title: patch.title ?? null,
+        model: patch.model ?? null,
+        metadata: jsonText(patch.metadata),
+        status: patch.status ?? 'active',
+      }
+      if (patch.status !== 'active') {
+        const [row] = await engine.query(change, values)
+        return row === undefined ? null : sessionOf(row)
+      }
+      return engine.transaction('write', function* () {
+        const [found] = yield* run(sql.getToChange(reachKind(reach)), { ...reachValues(reach), id })
+        if (found === undefined) return null
+        const { tenant, subject, agent, scope } = found
+        if (scope !== null) yield* run(sql.archiveActive, { tenant, subject, agent, scope, except: id, at })
+        const [row] = yield* run(change, values)
+        return row === undefined ? null : sessionOf(row)
+      })
+    },
+
+    async messages(reach, session, { after, limit }) {
+      const values = { ...reachValues(reach), session, after, limit: atLeastZero(limit) }
+      return (await engine.query(sql.messages(reachKind(reach)), values)).map(messageOf)
+    },
+
+    append(reach, session, message) {
+      return engine.transaction<Message | null>('write', function* () {
+        const values = { ...reachValues(reach), id: session, at: message.createdAt }
+        const [moved] = yield* run(sql.nextSequence(reachKind(reach)), values)
+        if (moved === undefined) return null
+        const row = messageRow(session, moved.last_sequence, message)
+        yield* run(sql.insertMessage, row)
+        return messageOf(row)
+      })
+    },
+
+    async untitled(reach, limit) {
+      const rows = await engine.query(sql.untitled(reachKind(reach)), {
+        ...reachValues(reach),
+        limit: atLeastZero(limit),
+      })
+      return rows.map(
+        ({ owner_session: id, session, sequence, id: message, role, parts, created_at, turn, usage }) => ({
+          id,
+          firstMessage:
+            session === null ||
+            sequence === null ||
+            message === null ||
+            role === null ||
+            parts === null ||
+            created_at === null
+              ? null
+              : messageOf({ session, sequence, id: message, turn, role, parts, usage, created_at }),
+        }),
+      )
+    },
+
+    setTitles(reach, titles) {
+      return engine.transaction('write', function* () {
+        let count = 0
+        for (const { id, title } of titles) {
+          const rows = yield* run(sql.setTitle(reachKind(reach)), { ...reachValues(reach), id, title })
+          count += rows.length
+        }
+        return count
+      })
+    },
+
+    async turn(reach, id) {
+      const [row] = await engine.query(sql.turn(reachKind(reach)), { ...reachValues(reach), id })
+      return row === undefined ? null : turnOf(row)
+    },
+
+    async turns(reach, session, window) {
+      const values = { ...reachValues(reach), ...windowValues(window), session }
+      return (await engine.query(sql.turns(reachKind(reach)), values)).map(turnOf)
+    },
+
+    async turnLog(reach, id) {
+      const [row] = await engine.query(sql.turnLog(reachKind(reach)), { ...reachValues(reach), id })
+      return row?.log ?? null
+    },
+
+    async toolCalls(reach, turn) {
+      return (await engine.query(sql.toolCalls(reachKind(reach)), { ...reachValues(reach), turn })).map(toolCallOf)
+    },
+  }
+}

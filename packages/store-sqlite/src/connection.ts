@@ -1,0 +1,118 @@
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { storeErrors } from '@keelson/core/stores'
+import type { Call, SqlValue } from '@keelson/store-kysely'
+import { isBusy } from './errors.ts'
+
+/** Blocks the event loop, so it is only what SQLite's own short steps need; longer waits are asynchronous. */
+const blockingTimeoutMs = 10
+
+/** Keeps the write-ahead log from staying as large as the largest burst made it. */
+const walSizeLimitBytes = 64 * 1024 * 1024
+
+export interface ConnectionOptions {
+  readonly file: string
+  readonly synchronous: 'normal' | 'full'
+  readonly trace: ((sql: string) => void) | undefined
+}
+
+/** An open database file with its prepared statements. Everything is synchronous and throws SQLite's own errors. */
+export interface Connection {
+  run(statement: Call['statement'], values: readonly SqlValue[]): unknown[]
+  begin(mode: 'read' | 'write'): void
+  commit(): void
+  /** Does nothing when SQLite has rolled back by itself. */
+  rollback(): void
+  close(): void
+}
+
+/** Opens the file. Rejects with `STORE_IN_USE` when another store has it open, in this process or another. */
+export async function openConnection({ file, synchronous, trace }: ConnectionOptions): Promise<Connection> {
+  const { DatabaseSync } = await import('node:sqlite')
+  const path = file === ':memory:' ? file : canonicalPath(file)
+  const lock = file === ':memory:' ? undefined : takeLock(new DatabaseSync(`${path}.lock`))
+  try {
+    const database = new DatabaseSync(path)
+    try {
+      database.exec(`
+        pragma busy_timeout = ${blockingTimeoutMs};
+        pragma journal_mode = wal;
+        pragma synchronous = ${synchronous === 'full' ? 'full' : 'normal'};
+        pragma foreign_keys = on;
+        pragma journal_size_limit = ${walSizeLimitBytes};
+      `)
+      return connectionOf(database, lock, trace)
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  } catch (error) {
+    lock?.close()
+    throw error
+  }
+}
+
+/** One name per file, however it is reached: the lock's name is made of it. */
+function canonicalPath(file: string): string {
+  const path = resolve(file)
+  try {
+    return realpathSync(path)
+  } catch {
+    // A new file: its folder may still be reached through a link.
+  }
+  try {
+    return join(realpathSync(dirname(path)), basename(path))
+  } catch {
+    return path
+  }
+}
+
+/** The operating system gives this lock up with the process, however that ends. */
+function takeLock(lock: DatabaseSync): DatabaseSync {
+  try {
+    lock.exec('begin immediate')
+    return lock
+  } catch (error) {
+    lock.close()
+    throw isBusy(error) ? storeErrors.STORE_IN_USE({ cause: error }) : error
+  }
+}
+
+function connectionOf(
+  database: DatabaseSync,
+  lock: DatabaseSync | undefined,
+  trace: ((sql: string) => void) | undefined,
+): Connection {
+  const prepared = new Map<Call['statement'], StatementSync>()
+  const beginRead = database.prepare('begin')
+  const beginWrite = database.prepare('begin immediate')
+  const commit = database.prepare('commit')
+  const control = (statement: StatementSync, sql: string): void => {
+    trace?.(sql)
+    statement.run()
+  }
+  return {
+    run(statement, values) {
+      let ready = prepared.get(statement)
+      if (ready === undefined) {
+        ready = database.prepare(statement.sql)
+        prepared.set(statement, ready)
+      }
+      trace?.(statement.sql)
+      return ready.all(...values)
+    },
+    begin: (mode) => (mode === 'read' ? control(beginRead, 'begin') : control(beginWrite, 'begin immediate')),
+    commit: () => control(commit, 'commit'),
+    rollback() {
+      if (database.isTransaction) database.exec('rollback')
+    },
+    close() {
+      try {
+        database.close()
+      } finally {
+        lock?.close()
+      }
+    },
+  }
+}

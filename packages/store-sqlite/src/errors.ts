@@ -1,0 +1,32 @@
+import { type KeelsonError, storeErrors } from '@keelson/core/stores'
+
+/** SQLite's primary result codes that mean something to a host. */
+const busy = 5
+const locked = 6
+const meanings: Readonly<Record<number, (detail: { cause: unknown }) => KeelsonError>> = {
+  3: storeErrors.STORE_READ_ONLY,
+  [busy]: storeErrors.STORE_BUSY,
+  [locked]: storeErrors.STORE_BUSY,
+  8: storeErrors.STORE_READ_ONLY,
+  13: storeErrors.STORE_FULL,
+  14: storeErrors.STORE_READ_ONLY,
+}
+
+/** The primary result code of an error that SQLite made, else undefined. */
+function resultCode(error: unknown): number | undefined {
+  if (typeof error !== 'object' || error === null || !('errcode' in error)) return undefined
+  return typeof error.errcode === 'number' ? error.errcode & 0xff : undefined
+}
+
+/** True when another connection holds the lock, so that trying again may help. */
+export function isBusy(error: unknown): boolean {
+  const code = resultCode(error)
+  return code === busy || code === locked
+}
+
+/** The store's own error for what SQLite reports, with the original as its cause; anything else as it is. */
+export function storeErrorOf(error: unknown): unknown {
+  const code = resultCode(error)
+  const make = code === undefined ? undefined : meanings[code]
+  return make === undefined ? error : make({ cause: error })
+}

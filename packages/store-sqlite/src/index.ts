@@ -1,0 +1,26 @@
+import type { Store } from '@keelson/core/stores'
+import { createStore } from '@keelson/store-kysely'
+import { createSqliteEngine } from './engine.ts'
+
+export interface SqliteStoreOptions {
+  /**
+   * `normal` (the default) keeps every commit when the process is killed and may lose the last ones when the machine
+   * loses power; `full` keeps those too and makes each commit wait for the disk.
+   */
+  readonly synchronous?: 'normal' | 'full'
+  /** When the schema is brought up to date: as the store opens (the default), or only by `migrate()`. */
+  readonly migrate?: 'on-open' | 'manual'
+  /** How long a call waits while another process has the file locked, without blocking this one. 5,000 ms by default. */
+  readonly busyTimeoutMs?: number
+  /** Called with the SQL of every statement before it runs, values left out. */
+  readonly trace?: (sql: string) => void
+}
+
+/**
+ * A store in one SQLite file, or in memory for `:memory:`. A file belongs to one open store at a time: `open()` rejects
+ * with `STORE_IN_USE` while another has it, and the file `<file>.lock` beside it stands for that.
+ */
+export function sqliteStore(file: string, options: SqliteStoreOptions = {}): Store {
+  const { synchronous = 'normal', migrate = 'on-open', busyTimeoutMs = 5_000, trace } = options
+  return createStore(createSqliteEngine({ file, synchronous, patienceMs: busyTimeoutMs, trace }), { migrate })
+}
