@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ImportReport } from '../scripts/packages/import-probe.ts'
 import { packagesOf, probeImport } from '../scripts/packages/probe-import.ts'
-import { publicPackages, root } from '../scripts/packages/workspace.ts'
+import { isTestKit, publicPackages, root } from '../scripts/packages/workspace.ts'
 import { heavyModules } from '../scripts/structure/import-law.ts'
 
-const entries = publicPackages().flatMap((each) => each.entries.map(({ specifier }) => specifier))
+const entries = publicPackages()
+  .filter((each) => !isTestKit(each))
+  .flatMap((each) => each.entries.map(({ specifier }) => specifier))
 
 /** What an entry may load although it is heavy: that which it is there for. */
 const purpose: Readonly<Record<string, readonly string[]>> = {

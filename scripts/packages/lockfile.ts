@@ -18,11 +18,12 @@ const packages = () =>
 
 /** Where npm resolves `name` to from the package at `from`: the nearest `node_modules` upwards. */
 function resolve(locked: Record<string, Locked>, from: string, name: string): string {
-  for (let folder = from; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/node_modules/')))) {
+  let folder = from
+  for (;;) {
     const path = join(folder, 'node_modules', name)
     if (path in locked) return path
     if (folder === '') throw new Error(`package-lock.json has no ${name} for ${from}; run npm install`)
-    if (!folder.includes('/node_modules/')) folder = ''
+    folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/node_modules/')))
   }
 }
 

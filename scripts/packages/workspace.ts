@@ -59,3 +59,6 @@ export function readPackages(): WorkspacePackage[] {
 
 /** The packages that are published. The private ones are bundled into them. */
 export const publicPackages = (): WorkspacePackage[] => readPackages().filter(({ manifest }) => !manifest.private)
+
+/** True for test kits: they load inside a run of vitest alone. */
+export const isTestKit = ({ manifest }: WorkspacePackage): boolean => 'vitest' in (manifest.peerDependencies ?? {})

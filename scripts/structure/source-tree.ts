@@ -33,7 +33,7 @@ export interface Problem {
 export const isTest = (path: string): boolean => /\.test(-d)?\.ts$/.test(path)
 
 /** Replaces what is not code by blanks of the same shape, so that rules can match by line and column. */
-export function blankOut(text: string): string {
+function blankOut(text: string): string {
   let code = ''
   let at = 0
   const templates: number[] = []

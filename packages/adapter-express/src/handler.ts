@@ -1,11 +1,4 @@
-import {
-  createDispatcher,
-  type DispatchContext,
-  type Dispatcher,
-  type Match,
-  type Mount,
-  type Principal,
-} from '@keelson/core/http'
+import { createDispatcher, type DispatchContext, type Match, type Mount, type Principal } from '@keelson/core/http'
 import { type NodeRequest, type NodeResponse, nodeRequest, writeNodeResponse } from '@keelson/core/node'
 import { keptBytes } from './raw-body.ts'
 
@@ -40,7 +33,13 @@ export type ExpressHandler = (req: HostRequest, res: NodeResponse, next?: (error
  */
 export function keelson<Client>(runtime: HostRuntime<Client>, options: KeelsonOptions<Client>): ExpressHandler {
   const { mounts, authenticate, bodyTimeoutMs } = options
-  const report = (error: unknown, where: string): void => runtime.reportError?.(error, where)
+  const report = (error: unknown, where: string): void => {
+    try {
+      runtime.reportError?.(error, where)
+    } catch {
+      // An observer that breaks must not break the answer.
+    }
+  }
   const dispatcher = createDispatcher<Client>({
     mounts,
     as: (principal, context) => runtime.as(principal, context),
@@ -50,32 +49,26 @@ export function keelson<Client>(runtime: HostRuntime<Client>, options: KeelsonOp
   })
   dispatcher.ready().catch((error: unknown) => report(error, 'start'))
 
+  const answer = async (match: Match<Client>, req: HostRequest, res: NodeResponse, path: string, query: string) => {
+    const request = nodeRequest(req, res, { path, query, native: req, bodyTimeoutMs, ...bodyOf(req) })
+    await writeNodeResponse(res, await dispatcher.handle(match, request), (error) => report(error, match.path))
+  }
+
   return (req, res, next) => {
     const { path, query } = splitTarget(req.url ?? '/')
     const match = dispatcher.match(req.method ?? 'GET', path)
-    if (match !== undefined) void answer(dispatcher, match, req, res, { path, query, bodyTimeoutMs })
+    if (match !== undefined) void answer(match, req, res, path, query)
     else if (next !== undefined) next()
     else endNotFound(res)
   }
 }
 
-async function answer<Client>(
-  dispatcher: Dispatcher<Client>,
-  match: Match<Client>,
-  req: HostRequest,
-  res: NodeResponse,
-  target: { path: string; query: string; bodyTimeoutMs: number | undefined },
-): Promise<void> {
-  // Express 4's parsers leave `{}` on requests they have not read; only one that was read has a parsed body.
-  const parsed = req.readableDidRead ? req.body : undefined
-  const raw = parsed instanceof Uint8Array ? parsed : keptBytes(req)
-  const request = nodeRequest(req, res, {
-    ...target,
-    native: req,
-    parsedBody: parsed instanceof Uint8Array ? undefined : parsed,
-    rawBody: raw,
-  })
-  await writeNodeResponse(res, await dispatcher.handle(match, request))
+/** What the host's parsers have left. Those of Express 4 put `{}` on requests that they have not read. */
+function bodyOf(req: HostRequest): { parsedBody: unknown; rawBody: Uint8Array | undefined } {
+  const body = req.readableDidRead ? req.body : undefined
+  return body instanceof Uint8Array
+    ? { parsedBody: undefined, rawBody: body }
+    : { parsedBody: body, rawBody: keptBytes(req) }
 }
 
 /** Path and query as they came. A target in absolute form, which proxies send, loses its scheme and authority. */

@@ -4,6 +4,7 @@ import { createAgents } from './capabilities/agents/service.ts'
 import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
 import {
+  attachOperation,
   loopErrors,
   type RunOptions,
   runOperation,
@@ -50,6 +51,8 @@ export interface RuntimeOptions {
 export interface Client {
   /** Starts a turn of an agent. Returns at once; the handle tells when it is stored. */
   run(agent: string, options: RunOptions): TurnHandle
+  /** A turn that was started before, here or elsewhere: its events, and what comes of it. */
+  attach(turn: string): TurnHandle
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
   readonly models: Door<typeof modelOperations>
@@ -152,6 +155,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     run(agent: string, runOptions: RunOptions) {
       authorize(runOperation, this.#context)
       return loop.run(this.#context, agent, runOptions)
+    }
+    attach(turn: string) {
+      authorize(attachOperation, this.#context)
+      return loop.attach(this.#context, turn)
     }
     get agents() {
       return new doors.agents(this.#context)

@@ -111,7 +111,9 @@ export const turnColumns = [
   'ended_at',
 ] as const
 
-export const turnOf = (row: Pick<TurnTable, (typeof turnColumns)[number]>): Turn => ({
+export type TurnRow = Pick<TurnTable, (typeof turnColumns)[number]>
+
+export const turnOf = (row: TurnRow): Turn => ({
   id: row.id,
   session: row.session,
   tenant: row.tenant,

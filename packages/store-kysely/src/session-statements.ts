@@ -74,7 +74,7 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
         .where('status', '=', sql.lit('active')),
     ),
 
-    archiveActive: statement((parameter: Parameters<ScopeValues & { except: string; at: number }>) =>
+    archiveActive: statement((parameter: Parameters<ScopeValues & { at: number }>) =>
       db
         .updateTable('sessions')
         .set({ status: 'archived', updated_at: parameter('at') })
@@ -82,8 +82,7 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
         .where('subject', '=', parameter('subject'))
         .where('agent', '=', parameter('agent'))
         .where('scope', '=', parameter('scope'))
-        .where('status', '=', sql.lit('active'))
-        .where('id', '<>', parameter('except')),
+        .where('status', '=', sql.lit('active')),
     ),
 
     get: remembered((kind: ReachKind) =>

@@ -51,7 +51,7 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
         await engine.query(sql.insert, row)
       } else {
         await engine.transaction('write', function* () {
-          yield* run(sql.archiveActive, { ...owner, agent: session.agent, scope, except: '', at: session.createdAt })
+          yield* run(sql.archiveActive, { ...owner, agent: session.agent, scope, at: session.createdAt })
           yield* run(sql.insert, row)
         })
       }
@@ -106,7 +106,7 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
         const [found] = yield* run(sql.getToChange(reachKind(reach)), { ...reachValues(reach), id })
         if (found === undefined) return null
         const { tenant, subject, agent, scope } = found
-        if (scope !== null) yield* run(sql.archiveActive, { tenant, subject, agent, scope, except: id, at })
+        if (scope !== null) yield* run(sql.archiveActive, { tenant, subject, agent, scope, at })
         const [row] = yield* run(change, values)
         return row === undefined ? null : sessionOf(row)
       })

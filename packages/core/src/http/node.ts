@@ -25,6 +25,7 @@ export interface NodeResponse {
   readonly writableLength: number
   statusCode: number
   getHeader(name: string): number | string | readonly string[] | undefined
+  removeHeader(name: string): void
   writeHead(status: number, headers: Record<string, string>): unknown
   flushHeaders(): void
   write(chunk: string): boolean
@@ -150,7 +151,7 @@ export async function writeNodeResponse(
     res.writeHead(status, withVary(res, headers))
   } catch (error) {
     onError?.(error)
-    return endPlainly(res)
+    return endPlainly(res, headers)
   }
   try {
     if (typeof body === 'function') await writeStream(res, body)
@@ -163,12 +164,14 @@ export async function writeNodeResponse(
 function withVary(res: NodeResponse, headers: HttpResponse['headers']): Record<string, string> {
   const host = res.getHeader('vary')
   const own = headers['vary']
-  return host === undefined || own === undefined ? { ...headers } : { ...headers, vary: `${String(host)}, ${own}` }
+  return host === undefined || own === undefined ? { ...headers } : { ...headers, vary: [host, own].flat().join(', ') }
 }
 
-function endPlainly(res: NodeResponse): void {
+/** Some of the headers may have been set before one was refused. */
+function endPlainly(res: NodeResponse, headers: HttpResponse['headers']): void {
   try {
     if (res.headersSent) return void res.destroy()
+    for (const name of Object.keys(headers)) res.removeHeader(name)
     res.statusCode = 500
     res.end()
   } catch {

@@ -9,22 +9,28 @@ import { type OpenAICompatibleOptions, openaiCompatible } from '../../src/provid
 export const secret = 'sk-test-0123456789abcdef'
 
 /** Status and body by which a server of this protocol says each class. */
-export const refusals: Partial<Record<FailureClass, { status: number; type: string; code: string; message: string }>> = {
-  'rate-limit': { status: 429, type: 'requests', code: 'rate_limit_exceeded', message: 'Too many requests' },
-  overload: { status: 503, type: 'server_error', code: 'busy', message: 'The engine is overloaded' },
-  server: { status: 500, type: 'server_error', code: 'oops', message: 'Internal error' },
-  timeout: { status: 408, type: 'timeout', code: 'timed_out', message: 'Request timed out' },
-  auth: { status: 401, type: 'invalid_request_error', code: 'invalid_api_key', message: 'Incorrect API key' },
-  billing: { status: 429, type: 'insufficient_quota', code: 'insufficient_quota', message: 'You exceeded your quota' },
-  'context-too-long': {
-    status: 400,
-    type: 'invalid_request_error',
-    code: 'context_length_exceeded',
-    message: "This model's maximum context length is 8192 tokens",
-  },
-  'content-refused': { status: 400, type: 'invalid_request_error', code: 'content_filter', message: 'Filtered' },
-  'bad-request': { status: 404, type: 'invalid_request_error', code: 'model_not_found', message: 'No such model' },
-}
+export const refusals: Partial<Record<FailureClass, { status: number; type: string; code: string; message: string }>> =
+  {
+    'rate-limit': { status: 429, type: 'requests', code: 'rate_limit_exceeded', message: 'Too many requests' },
+    overload: { status: 503, type: 'server_error', code: 'busy', message: 'The engine is overloaded' },
+    server: { status: 500, type: 'server_error', code: 'oops', message: 'Internal error' },
+    timeout: { status: 408, type: 'timeout', code: 'timed_out', message: 'Request timed out' },
+    auth: { status: 401, type: 'invalid_request_error', code: 'invalid_api_key', message: 'Incorrect API key' },
+    billing: {
+      status: 429,
+      type: 'insufficient_quota',
+      code: 'insufficient_quota',
+      message: 'You exceeded your quota',
+    },
+    'context-too-long': {
+      status: 400,
+      type: 'invalid_request_error',
+      code: 'context_length_exceeded',
+      message: "This model's maximum context length is 8192 tokens",
+    },
+    'content-refused': { status: 400, type: 'invalid_request_error', code: 'content_filter', message: 'Filtered' },
+    'bad-request': { status: 404, type: 'invalid_request_error', code: 'model_not_found', message: 'No such model' },
+  }
 
 const wireUsage = (usage: Usage) => ({
   prompt_tokens: usage.input + usage.cacheRead + usage.cacheWrite,
@@ -96,7 +102,11 @@ async function mocked(answer: FakeAnswer, options: OpenAICompatibleOptions): Pro
       mock.on({}, { content: answer.chunks.join(''), usage: wireUsage(answer.usage) }, { chunkSize })
       break
     case 'tools': {
-      const toolCalls = answer.calls.map(({ call, tool, arguments: args }) => ({ id: call, name: tool, arguments: args }))
+      const toolCalls = answer.calls.map(({ call, tool, arguments: args }) => ({
+        id: call,
+        name: tool,
+        arguments: args,
+      }))
       const usage = wireUsage(answer.usage)
       mock.on({}, answer.text === '' ? { toolCalls, usage } : { content: answer.text, toolCalls, usage }, { chunkSize })
       break

@@ -36,6 +36,8 @@ describe('a result that is too long', () => {
     ['three bytes', '漢'.repeat(5000)],
     ['four bytes', '😀'.repeat(5000)],
     ['four bytes, shifted', `x${'😀'.repeat(5000)}`],
+    ['one byte, then four', `${'a'.repeat(175)}${'😀'.repeat(5000)}`],
+    ['half a pair', '\ud83d'.repeat(5000)],
     ['three and four bytes', '漢😀'.repeat(5000)],
   ])('of %s is cut between characters and says so', (_, text) => {
     for (let limit = 256; limit < 264; limit++) {
@@ -44,7 +46,7 @@ describe('a result that is too long', () => {
       expect(cutFrom).toBe(bytesOf(text))
       expect(bytesOf(output)).toBeLessThanOrEqual(limit)
       const [, kept = '', shown, total] = /^(.*)\n\[cut: first (\d+) of (\d+) bytes\]$/s.exec(String(output)) ?? []
-      expect(text.startsWith(kept)).toBe(true)
+      expect(text.toWellFormed().startsWith(kept)).toBe(true)
       expect(kept.isWellFormed()).toBe(true)
       expect(Number(shown)).toBe(bytesOf(kept))
       expect(Number(total)).toBe(bytesOf(text))

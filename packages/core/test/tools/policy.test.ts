@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type Authority,
-  approvalFor,
-  decide,
-  defaultPolicy,
-  type PolicyDecision,
-  type Risk,
-} from '../../src/capabilities/tools/index.ts'
+import { type Authority, approvalFor, decide, defaultPolicy, type Risk } from '../../src/capabilities/tools/index.ts'
+import type { PolicyDecision } from '../../src/capabilities/tools/policy.ts'
 
 const authorities: readonly Authority[] = ['creator', 'self-generated', 'peer', 'external']
 const risks: readonly Risk[] = ['safe', 'caution', 'dangerous', 'forbidden']

@@ -43,6 +43,13 @@ export const runErrors = [
 /** Called through `client.run`, which hands out the turn before it is stored. */
 export const runOperation = operation<RunOptions, Turn>({ ...write, errors: runErrors })
 
+/** Called through `client.attach`. */
+export const attachOperation = operation<{ id: string }, Turn>({
+  auth: 'caller',
+  effect: 'read',
+  errors: ['TURN_NOT_FOUND'],
+})
+
 export const turnOperations = {
   /** Stops a turn. Asking again, or after it has ended, changes nothing. */
   cancel: operation<{ id: string }, Turn>({ ...write, errors: ['TURN_NOT_FOUND'] }),

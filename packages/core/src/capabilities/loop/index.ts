@@ -1,5 +1,5 @@
 export type { RunOptions } from './contract.ts'
-export { runOperation, turnOperations } from './contract.ts'
+export { attachOperation, runOperation, turnOperations } from './contract.ts'
 export { loopErrors } from './errors.ts'
 export type { TurnLimits } from './limits.ts'
 export type { OutcomeDecision } from './resume-turn.ts'

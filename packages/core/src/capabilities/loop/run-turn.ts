@@ -6,7 +6,7 @@ import { loopErrors } from './errors.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
 import { runStep, type StepResult } from './step.ts'
 import type { Committed, StartedTurn } from './store.ts'
-import type { TurnRun } from './turn-run.ts'
+import { NotRecorded, type TurnRun } from './turn-run.ts'
 import { answerParts, useTools } from './use-tools.ts'
 
 /**
@@ -27,14 +27,14 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
     }
   } catch (error) {
     if (signal.aborted && !(isKeelsonError(signal.reason) && signal.reason.code === 'TURN_CANCELLED')) throw error
-    if (isKeelsonError(error) && error.kind !== 'upstream' && error.code !== 'TURN_CANCELLED') throw error
+    if (error instanceof NotRecorded) throw error
     return (await (signal.aborted ? cancelled(run) : failed(run, error))).next
   }
 }
 
 /** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
 async function takeStep(run: TurnRun): Promise<Committed | null> {
-  const { agent, candidates, clock, history, limits, live, signal, started, store } = run.input
+  const { agent, candidates, clock, history, limits, live, signal } = run.input
   if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
   const step = run.steps + 1
   live.stage({ type: 'step.started', step, model: candidates[0]?.id ?? '', at: clock.now() })
@@ -51,7 +51,7 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
       run.segments = segments
       return request
     },
-    flush: () => store.flush(started.lease, live.takeLog()),
+    flush: () => run.flush(),
     failed: (model, failure) => run.input.report(failure, `model ${model.id}`),
   })
   run.count(result)

@@ -7,7 +7,7 @@ import type { Leftover, OutcomeDecision } from './resume-turn.ts'
 import { runTurn } from './run-turn.ts'
 import type { LoopDependencies } from './service.ts'
 import type { ResumedTurn, StartedTurn } from './store.ts'
-import { TurnRun } from './turn-run.ts'
+import { NotRecorded, TurnRun } from './turn-run.ts'
 
 /** A turn that could not be recorded is tried again after this; doubles up to a minute. */
 const firstRetryMs = 1_000
@@ -93,7 +93,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         report,
       })
       next = await runTurn(turnRun, resumption?.leftover ?? null)
-    } catch (error) {
+    } catch (thrown) {
+      const error = thrown instanceof NotRecorded ? thrown.cause : thrown
       live.fail(aborter.signal.aborted ? loopErrors.RUNTIME_STOPPED() : error)
       retry = !aborter.signal.aborted && !(isKeelsonError(error) && error.code === 'LEASE_LOST')
       if (!aborter.signal.aborted) report(error, `turn ${turn.id}`)

@@ -8,7 +8,7 @@ import type { Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { Models } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
-import { isSettled, type Part, type Session, type SessionStore, sessionErrors, type Turn } from '../sessions/index.ts'
+import { type Part, type Session, type SessionStore, sessionErrors, type Turn } from '../sessions/index.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
@@ -35,6 +35,7 @@ export interface LoopDependencies {
 
 export interface Loop extends Implementation<typeof turnOperations> {
   run(context: CallContext, agent: string, options: RunOptions): TurnHandle
+  attach(context: CallContext, id: string): TurnHandle
   readonly runner: Runner
 }
 
@@ -127,13 +128,21 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     return turn
   }
 
+  const handle = (context: CallContext, accepted: Promise<AcceptedTurn>) =>
+    new TurnHandle(accepted, (turn, after, signal) =>
+      realtime.follow(reachOf(context.principal), turn, after, signal),
+    )
+
+  async function attach(context: CallContext, id: string): Promise<AcceptedTurn> {
+    const starting = ready()
+    if (starting) await starting
+    return { turn: await find(context, id), live: null }
+  }
+
   return {
     runner,
-
-    run: (context, agent, options) =>
-      new TurnHandle(accept(context, agent, options), (turn, after, signal) =>
-        realtime.follow(reachOf(context.principal), turn, after, signal),
-      ),
+    run: (context, agent, options) => handle(context, accept(context, agent, options)),
+    attach: (context, id) => handle(context, attach(context, id)),
 
     async cancel(context, { id }) {
       const cancelled = await store.cancel(reachOf(context.principal), id, instance, clock.now())
@@ -153,7 +162,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 
     async follow(context, { id, after = 0 }) {
       const turn = await find(context, id)
-      return realtime.follow(reachOf(context.principal), turn.id, after, isSettled(turn.status) ? undefined : context.signal)
+      return realtime.follow(reachOf(context.principal), turn.id, after, context.signal)
     },
   }
 }

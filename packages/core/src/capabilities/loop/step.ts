@@ -11,6 +11,7 @@ import {
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Usage } from '../sessions/index.ts'
 import type { TurnLimits } from './limits.ts'
+import { NotRecorded } from './turn-run.ts'
 
 export interface StepCall {
   readonly call: string
@@ -71,6 +72,7 @@ export async function runStep(input: StepInput): Promise<StepResult> {
         return await runAttempt(input, model)
       } catch (error) {
         signal.throwIfAborted()
+        if (error instanceof NotRecorded) throw error
         last = isModelFailure(error) ? error : new ModelFailure('server', 'the provider threw', { cause: error })
         input.failed(model, last)
         if (last.failure === 'content-refused') throw last

@@ -31,6 +31,18 @@ export interface RunTurn {
   report(error: unknown, where: string): void
 }
 
+/** The store did not take a write: the turn is where its last commit point left it, and nothing may be made of it. */
+export class NotRecorded extends Error {
+  constructor(cause: unknown) {
+    super('the turn could not be recorded', { cause })
+    this.name = 'NotRecorded'
+  }
+}
+
+const notRecorded = (cause: unknown): never => {
+  throw new NotRecorded(cause)
+}
+
 /** The running totals of a turn. */
 export class TurnRun {
   readonly input: RunTurn
@@ -63,7 +75,7 @@ export class TurnRun {
       cost: this.cost,
       ...(this.model === null ? {} : { model: this.model }),
       ...(this.segments.length === 0 ? {} : { context: this.segments }),
-    })
+    }).catch(notRecorded)
     // Somebody may have appended in between: the cache then reads the whole tail anew.
     const messages = change.messages ?? []
     if (history.lastSequence + messages.length === committed.lastSequence) {
@@ -92,5 +104,11 @@ export class TurnRun {
       output: before.output + usage.output,
       reasoning: before.reasoning + usage.reasoning,
     }
+  }
+
+  /** Stores what the step has said so far. */
+  async flush(): Promise<void> {
+    const { live, started, store } = this.input
+    await store.flush(started.lease, live.takeLog()).catch(notRecorded)
   }
 }

@@ -24,7 +24,8 @@ export class LiveTurn {
   #merges = 0
   #ended = false
   #failure: unknown
-  #waiting: (() => void)[] = []
+  /** Readers with nothing to read; each returns true once it has been answered. */
+  #waiting: (() => boolean)[] = []
 
   /** `sequence`: position of the last stored event, 0 for a new turn. */
   constructor(id: string, sequence = 0) {
@@ -57,10 +58,10 @@ export class LiveTurn {
   /** Numbers events and adds them to the log, but shows them only after `publish`: what readers see is stored. */
   stage(...bodies: readonly TurnEventBody[]): void {
     for (const body of bodies) {
-      const event = { turn: this.id, sequence: ++this.#sequence, ...body } as TurnEvent
+      this.#sequence += 1
       this.#close()
-      this.#lines += line(event)
-      this.#staged.push(event)
+      this.#lines += line(this.#sequence, body)
+      this.#staged.push({ ...body, turn: this.id, sequence: this.#sequence })
     }
   }
 
@@ -99,6 +100,8 @@ export class LiveTurn {
     let position = after
     let index = 0
     let merges = this.#merges
+    let left = false
+    let listening = false
     const take = (): TurnEvent | undefined => {
       if (merges !== this.#merges) {
         merges = this.#merges
@@ -116,39 +119,56 @@ export class LiveTurn {
           : event
       }
     }
+    const wake = () => this.#wake()
+    const leave = () => {
+      left = true
+      if (listening) signal?.removeEventListener('abort', wake)
+    }
+    /** What comes next, if that is known: an event, the end, or the failure, which is thrown. */
+    const known = (): IteratorResult<TurnEvent, undefined> | undefined => {
+      if (!left && !signal?.aborted) {
+        const event = take()
+        if (event) return { done: false, value: event }
+        if (!this.#ended) return undefined
+      }
+      const failure = left || signal?.aborted ? undefined : this.#failure
+      leave()
+      if (failure !== undefined) throw failure
+      return { done: true, value: undefined }
+    }
+    const whenKnown = () =>
+      new Promise<IteratorResult<TurnEvent, undefined>>((resolve, reject) => {
+        const settle = (): boolean => {
+          try {
+            const result = known()
+            if (result) resolve(result)
+            return result !== undefined
+          } catch (error) {
+            reject(error)
+            return true
+          }
+        }
+        if (settle()) return
+        if (signal && !listening) {
+          listening = true
+          signal.addEventListener('abort', wake, { once: true })
+        }
+        this.#waiting.push(settle)
+      })
     const iterator: AsyncIterableIterator<TurnEvent> = {
       [Symbol.asyncIterator]: () => iterator,
-      next: async () => {
-        for (;;) {
-          if (signal?.aborted) return { done: true, value: undefined }
-          const event = take()
-          if (event) return { done: false, value: event }
-          if (this.#failure !== undefined) throw this.#failure
-          if (this.#ended) return { done: true, value: undefined }
-          await this.#changed(signal)
-        }
+      // An event that is here already costs one promise: a stream has thousands of them.
+      next() {
+        const event = left || signal?.aborted ? undefined : take()
+        return event ? Promise.resolve({ done: false, value: event }) : whenKnown()
       },
       return: async () => {
-        this.#wake()
+        leave()
+        wake()
         return { done: true, value: undefined }
       },
     }
     return iterator
-  }
-
-  #changed(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      if (!signal) {
-        this.#waiting.push(resolve)
-        return
-      }
-      const wake = () => {
-        signal.removeEventListener('abort', wake)
-        resolve()
-      }
-      signal.addEventListener('abort', wake, { once: true })
-      this.#waiting.push(wake)
-    })
   }
 
   #append(event: TurnEvent): void {
@@ -160,11 +180,13 @@ export class LiveTurn {
   #wake(): void {
     const waiting = this.#waiting
     this.#waiting = []
-    for (const wake of waiting) wake()
+    for (const settle of waiting) if (!settle()) this.#waiting.push(settle)
   }
 
   #close(): void {
-    if (this.#open) this.#lines += line(this.#open)
+    if (!this.#open) return
+    const { sequence, type, step, text } = this.#open
+    this.#lines += line(sequence, { type, step, text })
     this.#open = null
   }
 
@@ -187,10 +209,8 @@ export class LiveTurn {
 }
 
 /** A log line names no turn: the row it is in does. */
-function line(event: TurnEvent): string {
-  const { turn: _, ...rest } = event
-  return `${JSON.stringify(rest)}\n`
-}
+const line = (sequence: number, body: TurnEventBody): string =>
+  `{"sequence":${sequence},${JSON.stringify(body).slice(1)}\n`
 
 /** Reads a stored log back, from after a position. */
 export function* replay(turn: string, log: string, after: number): Generator<TurnEvent> {

@@ -1,6 +1,5 @@
 export { defineTool } from './define-tool.ts'
 export { toolErrors } from './errors.ts'
-export { type ShapedOutput, shapeOutput } from './output.ts'
-export type { ApprovalOverride, Authority, Decision, PolicyDecision, PolicyTable } from './policy.ts'
-export { approvalFor, decide, defaultPolicy } from './policy.ts'
+export { shapeOutput } from './output.ts'
+export { type Authority, approvalFor, decide, defaultPolicy } from './policy.ts'
 export type { Checked, JsonSchemaTool, Risk, SchemaTool, Tool, ToolContext, ToolOutput } from './tool.ts'

@@ -48,15 +48,12 @@ function cutText(text: string, maxBytes: number): ShapedOutput | null {
   const bytes = Buffer.byteLength(text)
   if (bytes <= maxBytes) return null
   const room = new Uint8Array(Math.max(0, maxBytes - noteBytes))
-  const { read, written } = new TextEncoder().encodeInto(text.slice(0, room.length), room)
-  // The slice may have parted a surrogate pair: half of one is encoded as three bytes.
-  const shown = read > 0 && isHighSurrogate(text.charCodeAt(read - 1)) ? written - 3 : written
+  // Each UTF-16 unit takes a byte at least, so the rest could not fit; nor could a pair that this slice parts.
+  const { written: shown } = new TextEncoder().encodeInto(text.slice(0, room.length), room)
   // Decoded anew: a slice would keep the whole text in memory for as long as the history lives.
   const kept = new TextDecoder('utf-8', { ignoreBOM: true }).decode(room.subarray(0, shown))
   return { output: `${kept}\n[cut: first ${shown} of ${bytes} bytes]`, isError: false, cutFrom: bytes }
 }
-
-const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff
 
 /** Values that JSON would silently turn into nothing or into an empty object. */
 function unfitKind(value: unknown): string | null {

@@ -49,13 +49,15 @@ export function answerReader(): AnswerReader {
       if (!Array.isArray(choices) || choices.length === 0) return
       const choice = record(choices[0], 'a choice')
       any = true
-      if (typeof choice['finish_reason'] === 'string' && choice['finish_reason'] !== '') reason = choice['finish_reason']
+      if (typeof choice['finish_reason'] === 'string' && choice['finish_reason'] !== '')
+        reason = choice['finish_reason']
       if (choice['delta'] === undefined || choice['delta'] === null) return
       const delta = record(choice['delta'], 'a delta')
       const thought = textOr(delta['reasoning_content']) || textOr(delta['reasoning'])
       if (thought !== '') parts.push({ type: 'reasoning', text: thought })
       const content = delta['content'] ?? delta['refusal']
-      if (content !== undefined && content !== null && typeof content !== 'string') throw malformed('content is no text')
+      if (content !== undefined && content !== null && typeof content !== 'string')
+        throw malformed('content is no text')
       if (content) parts.push({ type: 'text', text: content })
       const made = delta['tool_calls']
       if (Array.isArray(made)) for (const entry of made) takeCall(entry)

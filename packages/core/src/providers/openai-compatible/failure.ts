@@ -46,6 +46,10 @@ export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => stri
   }
   if (error instanceof sdk.OpenAIError) return failed('auth', error.message)
   if (error instanceof SyntaxError) return failed('malformed', 'the server sent a chunk that is no JSON')
+  // A lost connection names its cause; without one, the client itself stumbled over what it read.
+  if (error instanceof TypeError && error.cause === undefined) {
+    return failed('malformed', 'the server sent a chunk that the client cannot read')
+  }
   return failed(connectionClass(error), connectionText(error))
 }
 

@@ -1,0 +1,19 @@
+import { describe } from 'vitest'
+import { describeApprovals } from './approvals.ts'
+import { describeLoop } from './loop.ts'
+import type { StoreSubject } from './scene.ts'
+import { describeSessions } from './sessions.ts'
+
+export type { OpenedStore, StoreSubject } from './scene.ts'
+
+/**
+ * Proves that a store keeps every promise of its ports: ownership, races, fences, order and atomicity. `open` is called
+ * before each test and gives a store that is empty.
+ */
+export function describeStore(name: string, subject: StoreSubject): void {
+  describe(name, () => {
+    describeSessions(subject)
+    describeLoop(subject)
+    describeApprovals(subject)
+  })
+}

@@ -1,0 +1,178 @@
+import type { ResumedTurn } from '@keelson/core/stores'
+import { describe, expect, it } from 'vitest'
+import { ada, bob, idsOf, newApproval, newMessage, newToolCall, type StoreSubject, start, useScene } from './scene.ts'
+
+/** Everything said before it is stale. */
+const staleBefore = start + 1_000
+
+export function describeRecovery(subject: StoreSubject): void {
+  const useBegin = () => {
+    const scene = useScene(subject)
+    const begin = async (owner = ada) => {
+      const { id } = await scene().session(owner)
+      return { session: id, ...(await scene().start(id, {}, owner)) }
+    }
+    return { scene, begin, loop: () => scene().store.loop }
+  }
+  const turnsOf = (resumed: readonly ResumedTurn[]) => idsOf(resumed.map(({ turn }) => turn)).toSorted()
+
+  describe('resume', () => {
+    const { scene, begin, loop } = useBegin()
+
+    it('gives a waiting turn with what it had done', async () => {
+      const { session, turn, lease } = await begin()
+      const calls = [newToolCall({ status: 'waiting' }), newToolCall({ step: 2 })]
+      const log = '{"sequence":1,"type":"turn.started"}\n{"sequence":19,"type":"text.delta"}\n'
+      await loop().flush(lease, log)
+      await loop().commit(lease, {
+        at: start,
+        messages: [newMessage()],
+        log: '{"type":"turn.waiting","sequence":20}\n',
+        toolCalls: calls,
+        approvals: [newApproval(calls[0]?.id ?? '')],
+        steps: 2,
+        status: 'waiting',
+      })
+      const resumed = await loop().resume(turn.id, 'two', start + 5)
+      expect(resumed).toEqual({
+        turn: { ...turn, status: 'running', steps: 2 },
+        lease: { session, turn: turn.id, instance: 'two', epoch: resumed?.lease.epoch },
+        lastSequence: 2,
+        logSequence: 20,
+        toolCalls: calls.map((call) => ({ ...call, turn: turn.id, session })),
+      })
+      expect(resumed?.lease.epoch).toBeGreaterThan(lease.epoch)
+      if (resumed) await loop().commit(resumed.lease, { at: start, messages: [newMessage()], status: 'completed' })
+      expect(await scene().store.sessions.turn(ada, turn.id)).toMatchObject({ status: 'completed' })
+    })
+
+    it('gives an interrupted turn while its session is free, and not while another one holds it', async () => {
+      const { session, turn, lease } = await begin()
+      await loop().commit(lease, { at: start, status: 'interrupted', error: { code: 'X', message: 'y' } })
+      const other = await scene().start(session)
+      expect(await loop().resume(turn.id, 'two', start)).toBeNull()
+      await loop().commit(other.lease, { at: start, status: 'waiting' })
+      expect(await loop().resume(turn.id, 'two', start)).toBeNull()
+      await loop().cancel(ada, other.turn.id, 'two', start)
+      const resumed = await loop().resume(turn.id, 'two', start)
+      expect(resumed).toMatchObject({ turn: { status: 'running', endedAt: null, error: null }, logSequence: 0 })
+      await scene().queue(session)
+    })
+
+    it('leases a running turn anew for the instance that holds it and no other', async () => {
+      const { turn, lease } = await begin()
+      expect(await loop().resume(turn.id, 'two', start)).toBeNull()
+      const resumed = await loop().resume(turn.id, 'one', start)
+      expect(resumed).toMatchObject({ turn: { id: turn.id, status: 'running' } })
+      expect(resumed?.lease.epoch).toBeGreaterThan(lease.epoch)
+    })
+
+    it('finds no turn that is queued or final', async () => {
+      const { session, turn, lease } = await begin()
+      const queued = await scene().queue(session)
+      expect(await loop().resume(queued, 'one', start)).toBeNull()
+      await loop().commit(lease, { at: start, status: 'completed' })
+      const failed = await begin()
+      await loop().commit(failed.lease, { at: start, status: 'failed' })
+      const before = await scene().snapshot()
+      for (const id of [turn.id, failed.turn.id, 'unknown']) expect(await loop().resume(id, 'one', start)).toBeNull()
+      expect(await scene().snapshot()).toEqual(before)
+    })
+
+    it('gives a turn to one of the instances that race for it', async () => {
+      for (const status of ['waiting', 'interrupted'] as const) {
+        const { turn, lease } = await begin()
+        await loop().commit(lease, { at: start, status })
+        const instances = ['two', 'three', 'four', 'five']
+        const resumed = await Promise.all(instances.map((instance) => loop().resume(turn.id, instance, start)))
+        expect(resumed.filter((each) => each !== null)).toHaveLength(1)
+      }
+    })
+
+    it('goes on with the queue after a resumed turn has settled', async () => {
+      const { session, turn, lease } = await begin()
+      await loop().commit(lease, { at: start, status: 'waiting' })
+      const queued = await scene().queue(session)
+      const resumed = await loop().resume(turn.id, 'two', start)
+      const { next } = await loop().commit(resumed?.lease ?? lease, { at: start, status: 'completed' })
+      expect(next).toMatchObject({ turn: { id: queued }, lease: { instance: 'two' } })
+    })
+  })
+
+  describe('takeOver', () => {
+    const { scene, begin, loop } = useBegin()
+    const takeOver = (limit = 100) => loop().takeOver('two', staleBefore, start, limit)
+
+    it('leases the turns of stale, retired and unknown instances', async () => {
+      const { turn, lease, session } = await begin()
+      const call = newToolCall()
+      await loop().commit(lease, { at: start, toolCalls: [call], log: '{"sequence":7}\n', messages: [newMessage()] })
+      await loop().heartbeat('one', staleBefore - 1)
+      const [taken] = await takeOver()
+      expect(taken).toEqual({
+        turn,
+        lease: { session, turn: turn.id, instance: 'two', epoch: taken?.lease.epoch },
+        lastSequence: 2,
+        logSequence: 7,
+        toolCalls: [{ ...call, turn: turn.id, session }],
+      })
+      await loop().heartbeat('two', staleBefore)
+      await loop().retire('two')
+      const again = await loop().takeOver('three', staleBefore, start, 10)
+      expect(turnsOf(again)).toEqual([turn.id])
+      if (again[0]) await loop().commit(again[0].lease, { at: start, status: 'completed' })
+    })
+
+    it('leaves the turns of living instances and its own', async () => {
+      await begin()
+      await loop().heartbeat('one', staleBefore)
+      expect(await takeOver()).toEqual([])
+      await loop().heartbeat('one', staleBefore - 1)
+      expect(await loop().takeOver('one', Number.MAX_SAFE_INTEGER, start, 10)).toEqual([])
+      expect(await takeOver()).toHaveLength(1)
+    })
+
+    it('takes the newest heartbeat of an instance', async () => {
+      await begin()
+      await loop().heartbeat('one', staleBefore - 1)
+      await loop().heartbeat('one', staleBefore + 1)
+      await loop().heartbeat('other', staleBefore - 1)
+      expect(await takeOver()).toEqual([])
+    })
+
+    it('leaves turns that wait, queue or have settled', async () => {
+      const waiting = await begin()
+      await loop().commit(waiting.lease, { at: start, status: 'waiting' })
+      await scene().queue(waiting.session)
+      const done = await begin()
+      await loop().commit(done.lease, { at: start, status: 'interrupted' })
+      const before = await scene().snapshot()
+      expect(await takeOver()).toEqual([])
+      expect(await scene().snapshot()).toEqual(before)
+    })
+
+    it('takes the turns of every owner, no more than asked for at a time', async () => {
+      const all = [(await begin()).turn.id]
+      for (const owner of [ada, bob, ada]) all.push((await begin(owner)).turn.id)
+      expect(await takeOver(0)).toEqual([])
+      const parts = [await takeOver(3), await takeOver(3), await takeOver(3)]
+      expect(parts.map(({ length }) => length)).toEqual([3, 1, 0])
+      expect(turnsOf(parts.flat())).toEqual(all.toSorted())
+    })
+
+    it('gives each turn to one of the instances that race', async () => {
+      const all: string[] = []
+      for (let count = 0; count < 6; count += 1) all.push((await begin()).turn.id)
+      const instances = ['two', 'three', 'four']
+      for (const instance of instances) await loop().heartbeat(instance, staleBefore)
+      const taken = await Promise.all(instances.map((instance) => loop().takeOver(instance, staleBefore, start, 4)))
+      expect(turnsOf(taken.flat())).toEqual(all.toSorted())
+    })
+
+    it('keeps a mark to cancel', async () => {
+      const { turn } = await begin()
+      await loop().cancel(ada, turn.id, 'three', start)
+      expect(await takeOver()).toMatchObject([{ turn: { cancelRequested: true } }])
+    })
+  })
+}

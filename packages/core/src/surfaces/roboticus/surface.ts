@@ -1,0 +1,33 @@
+import type { Surface } from '../../http/surface.ts'
+import type { Client } from '../../runtime.ts'
+import { agentRoutes } from './agent.ts'
+import { approvalRoutes } from './approvals.ts'
+import { authenticator } from './auth.ts'
+import { encodeError } from './errors.ts'
+import { healthRoutes } from './health.ts'
+import { type RoboticusOptions, settingsOf } from './options.ts'
+import { sessionRoutes } from './sessions.ts'
+
+export type { RoboticusOptions } from './options.ts'
+
+const bodyLimit = 1_048_576
+
+/**
+ * The HTTP API of the Roboticus agent runtime: one main agent, a static API key, snake_case JSON. Throws
+ * `SURFACE_OPTIONS_INVALID` when an option will not do.
+ */
+export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
+  const settings = settingsOf(options)
+  return {
+    id: 'roboticus',
+    routes: [...healthRoutes(settings), ...agentRoutes(settings), ...sessionRoutes(settings), ...approvalRoutes()],
+    bodyLimit,
+    headers: {
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'x-frame-options': 'DENY',
+      'x-content-type-options': 'nosniff',
+    },
+    authenticate: authenticator(settings),
+    encodeError,
+  }
+}

@@ -1,0 +1,150 @@
+import type { Accepted, AcceptTurn, Owner } from '@keelson/core/stores'
+import { type ExpressionBuilder, type Kysely, sql } from 'kysely'
+import { statuses, turnColumns, turnOf } from './columns.ts'
+import { run, type Work } from './engine.ts'
+import { type Queue, userMessageRow } from './loop-queue.ts'
+import { newTurnRow } from './loop-rows.ts'
+import type { Database, TurnTable } from './schema.ts'
+import { columnsOf, type Parameters, statement } from './statement.ts'
+
+interface HoldValues {
+  session: string
+  tenant: string
+  subject: string
+  turn: string
+  instance: string
+  maxQueued: number
+  at: number
+}
+
+const insertedTurnColumns = [
+  ...turnColumns,
+  'input_hash',
+  'idempotency_key',
+  'idempotency_hash',
+  'tool_call_count',
+  'log',
+] as const
+
+const isFree = (row: ExpressionBuilder<Database, 'sessions'>) =>
+  row.and([row('running_turn', 'is', null), row('queued_turns', '=', sql.lit(0))])
+
+/** The first commit point: a turn gets its session, or a place in its queue. */
+export function createAccept(
+  db: Kysely<Database>,
+  queue: Queue,
+): (owner: Owner, request: AcceptTurn) => Work<Accepted> {
+  const statements = {
+    turnOfKey: statement((parameter: Parameters<{ tenant: string; subject: string; key: string }>) =>
+      db
+        .selectFrom('turns')
+        .select([...turnColumns, 'idempotency_hash'])
+        .where('tenant', '=', parameter('tenant'))
+        .where('subject', '=', parameter('subject'))
+        .where('idempotency_key', '=', parameter('key')),
+    ),
+
+    duplicate: statement((parameter: Parameters<{ tenant: string; subject: string; hash: string; since: number }>) =>
+      db
+        .selectFrom('turns')
+        .select('id')
+        .where('tenant', '=', parameter('tenant'))
+        .where('subject', '=', parameter('subject'))
+        .where('input_hash', '=', parameter('hash'))
+        .where('status', 'in', statuses('queued', 'running'))
+        .where('created_at', '>=', parameter('since'))
+        .limit(sql.lit(1)),
+    ),
+
+    /** Takes the session when it is free, else a place in its queue. Decides every race for a session. */
+    hold: statement((parameter: Parameters<HoldValues>) =>
+      db
+        .updateTable('sessions')
+        .set((row) => {
+          const whenFree = (column: 'epoch' | 'last_sequence') =>
+            row
+              .case()
+              .when(isFree(row))
+              .then(row(column, '+', sql.lit(1)))
+              .else(row.ref(column))
+              .end()
+          return {
+            epoch: whenFree('epoch'),
+            last_sequence: whenFree('last_sequence'),
+            queued_turns: row
+              .case()
+              .when(isFree(row))
+              .then(row.ref('queued_turns'))
+              .else(row('queued_turns', '+', sql.lit(1)))
+              .end(),
+            running_turn: row.case().when(isFree(row)).then(parameter('turn')).else(row.ref('running_turn')).end(),
+            instance: row.case().when(isFree(row)).then(parameter('instance')).else(row.ref('instance')).end(),
+            turn_count: row('turn_count', '+', sql.lit(1)),
+            updated_at: parameter('at'),
+          }
+        })
+        .where('id', '=', parameter('session'))
+        .where('tenant', '=', parameter('tenant'))
+        .where('subject', '=', parameter('subject'))
+        .where('status', '=', sql.lit('active'))
+        .where((row) => row.or([isFree(row), row('queued_turns', '<', parameter('maxQueued'))]))
+        .returning(['running_turn', 'epoch', 'last_sequence', 'turn_count']),
+    ),
+
+    whyNotHeld: statement((parameter: Parameters<{ session: string; tenant: string; subject: string }>) =>
+      db
+        .selectFrom('sessions')
+        .select('status')
+        .where('id', '=', parameter('session'))
+        .where('tenant', '=', parameter('tenant'))
+        .where('subject', '=', parameter('subject')),
+    ),
+
+    insertTurn: statement((parameter: Parameters<TurnTable>) =>
+      db.insertInto('turns').values(columnsOf(parameter, insertedTurnColumns)),
+    ),
+  }
+
+  function* repeatedTurn(owner: Owner, { idempotency }: AcceptTurn): Work<Accepted | null> {
+    if (idempotency === null) return null
+    const [row] = yield* run(statements.turnOfKey, { ...owner, key: idempotency.key })
+    if (row === undefined) return null
+    return row.idempotency_hash === idempotency.hash
+      ? { outcome: 'repeated', turn: turnOf(row) }
+      : { outcome: 'key-mismatch' }
+  }
+
+  function* accept(owner: Owner, request: AcceptTurn): Work<Accepted> {
+    const { turn, instance } = request
+    const repeated = yield* repeatedTurn(owner, request)
+    if (repeated !== null) return repeated
+    if (request.refuseDuplicateSince !== null) {
+      const duplicate = { ...owner, hash: request.inputHash, since: request.refuseDuplicateSince }
+      if ((yield* run(statements.duplicate, duplicate)).length > 0) return { outcome: 'duplicate' }
+    }
+    const waits = request.whenBusy === 'wait'
+    const [held] = yield* run(statements.hold, {
+      ...owner,
+      session: turn.session,
+      turn: turn.id,
+      instance,
+      maxQueued: waits ? request.maxQueued : 0,
+      at: turn.createdAt,
+    })
+    if (held === undefined) {
+      const [session] = yield* run(statements.whyNotHeld, { ...owner, session: turn.session })
+      if (session === undefined) return { outcome: 'no-session' }
+      if (session.status !== 'active') return { outcome: 'session-closed' }
+      return { outcome: waits ? 'queue-full' : 'busy' }
+    }
+    const started = held.running_turn === turn.id
+    const row = newTurnRow(owner, request, held.turn_count, started)
+    yield* run(statements.insertTurn, row)
+    if (!started) return { outcome: 'queued', turn: turnOf(row) }
+    yield* queue.insertMessages([userMessageRow(row, held.last_sequence, turn.createdAt)])
+    const lease = { session: turn.session, turn: turn.id, instance, epoch: held.epoch }
+    return { outcome: 'started', started: { turn: turnOf(row), lease, lastSequence: held.last_sequence } }
+  }
+
+  return accept
+}

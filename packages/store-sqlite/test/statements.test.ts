@@ -1,0 +1,183 @@
+import { DatabaseSync } from 'node:sqlite'
+import type { Store } from '@keelson/core/stores'
+import { describe, expect, it } from 'vitest'
+import { accepting, answering, newFile, openStore, owner, sessionNamed, startTurn } from './scene.ts'
+
+/** An open store with a session, and what it has run since it was last asked. */
+async function traced(file = ':memory:') {
+  const statements: string[] = []
+  const store = await openStore(file, { trace: (sql) => statements.push(sql) })
+  await store.sessions.create(owner, sessionNamed('s'))
+  statements.length = 0
+  return { store, statements, taken: () => statements.splice(0).map((sql) => sql.split(' ', 1)[0]) }
+}
+
+const toolCall = (id: string) =>
+  ({
+    id,
+    step: 1,
+    call: id,
+    tool: 'search',
+    arguments: '{}',
+    status: 'waiting',
+    policy: { decision: 'ask', rule: 'risk', reason: null },
+    output: null,
+    startedAt: 1,
+    endedAt: null,
+  }) as const
+
+const approval = (id: string, toolCall: string) => ({
+  id,
+  toolCall,
+  tool: 'search',
+  arguments: '{}',
+  argumentsHash: 'hash',
+  reason: null,
+  requestedAuthority: 'peer',
+  createdAt: 1,
+  expiresAt: 1_000,
+})
+
+describe('the number of statements', () => {
+  it('of accepting a message in a free session is three in one transaction', async () => {
+    const { store, taken } = await traced()
+    await startTurn(store, 's', 't')
+    expect(taken()).toEqual(['begin', 'update', 'insert', 'insert', 'commit'])
+  })
+
+  it('goes up by one for an idempotency key and by one for the check of duplicates', async () => {
+    const { store, taken } = await traced()
+    const idempotency = { key: 'k', hash: 'h' }
+    await store.loop.accept(owner, accepting('s', 't', { idempotency, refuseDuplicateSince: 0 }))
+    expect(taken()).toEqual(['begin', 'select', 'select', 'update', 'insert', 'insert', 'commit'])
+    await store.loop.accept(owner, accepting('s', 'u', { idempotency }))
+    expect(taken()).toEqual(['begin', 'select', 'commit'])
+  })
+
+  it('of the last commit of a plain turn is three in one transaction', async () => {
+    const { store, taken } = await traced()
+    const { lease } = await startTurn(store, 's', 't')
+    taken()
+    const answer = answering('t')
+    await store.loop.commit(lease, { ...answer, messages: [...(answer.messages ?? [])] })
+    expect(taken()).toEqual(['begin', 'update', 'update', 'insert', 'commit'])
+  })
+
+  it('of a commit does not grow with its messages', async () => {
+    const { store, taken } = await traced()
+    const { lease } = await startTurn(store, 's', 't')
+    taken()
+    const [message] = answering('t').messages ?? []
+    const messages = ['a', 'b', 'c'].map((id) => ({ ...message, id }) as NonNullable<typeof message>)
+    await store.loop.commit(lease, { at: 2, messages })
+    expect(taken()).toEqual(['begin', 'update', 'update', 'insert', 'commit'])
+  })
+
+  it('of a flush, of a decision and of most reads is one, outside a transaction', async () => {
+    const { store, taken } = await traced()
+    const { lease } = await startTurn(store, 's', 't')
+    await store.loop.commit(lease, { at: 1, toolCalls: [toolCall('c')], approvals: [approval('a', 'c')] })
+    taken()
+    await store.loop.flush(lease, 'line\n')
+    expect(taken()).toEqual(['update'])
+    await store.approvals.decide(owner, 'a', { status: 'approved', decidedBy: 'ada', at: 2 })
+    expect(taken()).toEqual(['update'])
+    await store.sessions.messages(owner, 's', { after: 0, limit: 10 })
+    await store.sessions.turn(owner, 't')
+    await store.sessions.untitled(owner, 10)
+    expect(taken()).toEqual(['select', 'select', 'select'])
+  })
+
+  it('of a warm start is one that reads one row', async () => {
+    const file = newFile()
+    await (await openStore(file)).close()
+    const statements: string[] = []
+    await openStore(file, { trace: (sql) => statements.push(sql) })
+    expect(statements).toEqual(['select "versions" from "schema_version" where "id" = ?'])
+  })
+})
+
+/** Calls every verb of every port, those with filters in all their shapes. */
+async function useEverything({ sessions, loop, approvals }: Store): Promise<void> {
+  const window = { limit: 10, offset: 0 }
+  for (const reach of [owner, { tenant: owner.tenant, subject: null }]) {
+    await sessions.create(owner, { ...sessionNamed(`scoped ${reach.subject}`), scope: 'main' })
+    await sessions.open(owner, { ...sessionNamed(`opened ${reach.subject}`), scope: 'side' })
+    await sessions.get(reach, 's')
+    for (const filter of [{}, { agent: 'a' }, { status: 'active' }, { agent: 'a', status: 'active' }] as const) {
+      await sessions.list(reach, window, filter)
+    }
+    await sessions.update(reach, 's', { title: null, model: null, metadata: null }, 1)
+    await sessions.update(reach, `opened ${reach.subject}`, { status: 'active' }, 1)
+    await sessions.messages(reach, 's', { after: 0, limit: 10 })
+    const [message] = answering('t').messages ?? []
+    if (message) await sessions.append(reach, 's', { ...message, id: `appended ${reach.subject}` })
+    await sessions.untitled(reach, 10)
+    await sessions.setTitles(reach, [{ id: 's', title: 'Title' }])
+    await sessions.turn(reach, 't')
+    await sessions.turns(reach, 's', window)
+    await sessions.turnLog(reach, 't')
+    await sessions.toolCalls(reach, 't')
+    await approvals.get(reach, 'a')
+    for (const filter of [{}, { status: 'pending' }, { turn: 't' }, { status: 'pending', turn: 't' }] as const) {
+      await approvals.list(reach, window, filter)
+    }
+    await approvals.decide(reach, 'a', { status: 'approved', decidedBy: 'ada', at: 1 })
+    await loop.cancel(reach, 'unknown', 'one', 1)
+  }
+  await loop.heartbeat('one', 1)
+  const idempotency = { key: 'k', hash: 'h' }
+  const first = await loop.accept(owner, accepting('s', 't', { idempotency, refuseDuplicateSince: 0 }))
+  if (first.outcome !== 'started') throw new Error(first.outcome)
+  const { lease } = first.started
+  for (const turn of ['queued 1', 'queued 2', 'queued 3']) await loop.accept(owner, accepting('s', turn))
+  await loop.accept(owner, accepting('s', 'refused', { whenBusy: 'refuse' }))
+  await loop.flush(lease, 'line\n')
+  const toolCallEnds = [{ id: 'c', status: 'started', output: null, endedAt: null }] as const
+  await loop.commit(lease, { at: 1, toolCalls: [toolCall('c')], toolCallEnds, approvals: [approval('a', 'c')] })
+  await loop.commit(lease, { at: 1, status: 'waiting' })
+  await approvals.resumable(10)
+  await approvals.expire(5_000, 10)
+  await approvals.unfollowed(10)
+  const resumed = await loop.resume('t', 'one', 1)
+  await loop.cancel(owner, 't', 'one', 1)
+  await loop.cancel(owner, 'queued 3', 'one', 1)
+  const second = await loop.commit(resumed?.lease ?? lease, { ...answering('t'), status: 'failed' })
+  await loop.commit(second.next?.lease ?? lease, {
+    at: 1,
+    status: 'waiting',
+    toolCallEnds: [{ id: 'c', status: 'succeeded', output: null, endedAt: 1 }],
+  })
+  await loop.cancel(owner, 'queued 1', 'one', 1)
+  await loop.takeOver('two', 5_000, 1, 10)
+  await loop.retire('one')
+}
+
+describe('the plan of every statement', () => {
+  it('finds its rows through an index that fits', async () => {
+    const file = newFile()
+    const { store, statements } = await traced(file)
+    await useEverything(store)
+    const distinct = [...new Set(statements)].filter((sql) => /^(select|update|delete|with)/.test(sql))
+    expect(distinct.length).toBeGreaterThan(60)
+    await store.close()
+
+    const database = new DatabaseSync(file, { readOnly: true })
+    const problems = distinct.flatMap((sql) => {
+      const plan = database.prepare(`explain query plan ${sql}`).all(...Array(sql.split('?').length - 1).fill(null))
+      return plan.flatMap(({ detail }) => (isFitting(String(detail)) ? [] : [`${detail}: ${sql}`]))
+    })
+    database.close()
+    expect(problems).toEqual([])
+  })
+})
+
+/** These indexes hold only the rows that are looked for: all of them are read on purpose. */
+const complete = /^SCAN sessions USING (COVERING )?INDEX sessions_(leased|waiting|stalled)$/
+/** Temporary: what the inner query has cut to its limit, and what is sorted to be cut to it. */
+const small = /^(SCAN owner|MATERIALIZE owner|CO-ROUTINE owner|(CORRELATED )?(SCALAR|LIST) SUBQUERY \d+)$/
+
+function isFitting(detail: string): boolean {
+  if (detail.startsWith('SEARCH ')) return / USING (COVERING |INTEGER )?(INDEX|PRIMARY KEY)/.test(detail)
+  return complete.test(detail) || small.test(detail)
+}
