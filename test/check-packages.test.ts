@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { checkBuiltImports, checkFiles } from '../scripts/packages/checks.ts'
-import { productionTree } from '../scripts/packages/lockfile.ts'
+import { completeLockfile, productionTree, readLockfile } from '../scripts/packages/lockfile.ts'
 import type { Packed } from '../scripts/packages/pack.ts'
-import { publicPackages, readPackages } from '../scripts/packages/workspace.ts'
+import { publicPackages, readPackages, root } from '../scripts/packages/workspace.ts'
 
 const target = { 'keelson-source': './src/index.ts', types: './dist/index.d.ts', default: './dist/index.js' }
 
@@ -89,6 +89,18 @@ describe('imports of built files', () => {
 })
 
 describe('the workspace', () => {
+  const json = (path: string) => JSON.parse(readFileSync(join(root, path), 'utf8')) as Record<string, unknown>
+  const manifests = globSync(['package.json', 'packages/*/package.json', 'examples/*/package.json'], { cwd: root })
+
+  it.each(manifests)('has a lock file that knows the dependencies of %s', (path) => {
+    const locked = json('package-lock.json')['packages'] as Record<string, Record<string, unknown>>
+    const manifest = json(path)
+    const known = locked[path === 'package.json' ? '' : dirname(path)]
+    for (const sort of ['dependencies', 'devDependencies', 'peerDependencies', 'optionalDependencies']) {
+      expect(known?.[sort] ?? {}, sort).toEqual(manifest[sort] ?? {})
+    }
+  })
+
   it('publishes core, and not the SQL that the stores bundle', () => {
     const names = publicPackages().map(({ manifest }) => manifest.name)
     expect(names).toContain('@keelson/core')
@@ -100,11 +112,52 @@ describe('the workspace', () => {
     expect(new Set(readPackages().map(({ manifest }) => manifest.version)).size).toBe(1)
   })
 
+  it('has a lock file with the binaries of every platform, so that npm ci takes it (npm run lock)', () => {
+    expect(completeLockfile(readLockfile()).added).toEqual([])
+  })
+
   it('finds the dependencies of dependencies in the lock file, each once', () => {
     const paths = productionTree('packages/core').map(({ path }) => path)
     expect(paths).toContain('node_modules/ajv')
     expect(paths).toContain('node_modules/fast-deep-equal')
     expect(paths).not.toContain('node_modules/openai')
     expect(new Set(paths).size).toBe(paths.length)
+  })
+})
+
+describe('completing a lock file', () => {
+  const parent = (names: Readonly<Record<string, string>>) => ({
+    packages: {
+      '': {},
+      'node_modules/tool': { version: '1.2.3', dev: true, optionalDependencies: names },
+      'node_modules/tool-linux-x64-gnu': { version: '1.2.3', dev: true, optional: true },
+    },
+  })
+
+  it('adds the binaries it names and does not hold, for their platform, in order', () => {
+    const names = { '@tool/win32-arm64': '1.2.3', 'tool-linux-x64-gnu': '1.2.3', 'tool-linux-arm-musleabihf': '1.2.3' }
+    const { lockfile, added } = completeLockfile(parent(names))
+
+    expect(added).toEqual(['node_modules/@tool/win32-arm64', 'node_modules/tool-linux-arm-musleabihf'])
+    expect(Object.keys(lockfile.packages)).toEqual([
+      '',
+      'node_modules/@tool/win32-arm64',
+      'node_modules/tool',
+      'node_modules/tool-linux-arm-musleabihf',
+      'node_modules/tool-linux-x64-gnu',
+    ])
+    expect(lockfile.packages['node_modules/tool-linux-arm-musleabihf']).toEqual({
+      version: '1.2.3',
+      cpu: ['arm'],
+      dev: true,
+      libc: ['musl'],
+      optional: true,
+      os: ['linux'],
+    })
+    expect(completeLockfile(lockfile).added).toEqual([])
+  })
+
+  it.each([{ 'tool-wasm': '1.2.3' }, { 'tool-linux-x64': '^1.2.3' }])('refuses to guess at %j', (names) => {
+    expect(() => completeLockfile(parent(names))).toThrow()
   })
 })

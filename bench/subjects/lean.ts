@@ -94,13 +94,14 @@ export const create: CreateSubject = (script) => {
     yield { type: 'started', run: id }
     for (let step = 1; step <= mostSteps; step += 1) {
       let answer = ''
-      const calls: ToolRequest[] = []
+      let calls: ToolRequest[] | undefined
       for await (const piece of model(history)) {
         signal?.throwIfAborted()
         if (piece.type === 'text') {
           answer += piece.text
           yield { type: 'text', run: id, step, text: piece.text }
         } else if (piece.type === 'call') {
+          calls ??= []
           calls.push(piece.call)
         } else {
           totals.input += piece.usage.input
@@ -108,14 +109,15 @@ export const create: CreateSubject = (script) => {
           totals.cost += piece.usage.input * price.input + piece.usage.output * price.output
         }
       }
-      history.push(message('assistant', answer, { calls }))
-      if (calls.length === 0) {
+      history.push(message('assistant', answer, calls && { calls }))
+      if (!calls) {
         yield { type: 'ended', run: id, text: answer, totals }
         return
       }
       for (const call of calls) yield { type: 'tool', run: id, step, call: call.id, name: call.name }
       const results = await Promise.all(calls.map(execute))
-      for (const [index, call] of calls.entries()) {
+      for (let index = 0; index < calls.length; index += 1) {
+        const call = calls[index] as ToolRequest
         const output = results[index]
         history.push(message('tool', JSON.stringify(output), { callId: call.id }))
         yield { type: 'result', run: id, step, call: call.id, output }

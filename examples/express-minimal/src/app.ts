@@ -17,7 +17,9 @@ const weather = defineTool({
 export const runtime = createRuntime({
   store: sqliteStore(process.env.DATABASE_FILE ?? 'app.db'),
   providers: [openaiCompatible({ baseURL: process.env.OPENAI_BASE_URL, apiKey: process.env.OPENAI_API_KEY })],
-  agents: [defineAgent({ id: 'concierge', instructions: 'You help.', models: ['openai/gpt-5-mini'], tools: [weather] })],
+  agents: [
+    defineAgent({ id: 'concierge', instructions: 'You help.', models: ['openai/gpt-5-mini'], tools: [weather] }),
+  ],
 })
 
 export const app = express()

@@ -1,5 +1,5 @@
+import { describeHttpAdapter, type HttpAdapterHost } from '@keelson/conformance'
 import type { RequestHandler } from 'express'
-import { describeHttpAdapter, type HttpAdapterHost } from '../../conformance/src/http-adapter.ts'
 import { keelson, verify } from '../src/index.ts'
 import { hostApp, listen, versions } from './host.ts'
 

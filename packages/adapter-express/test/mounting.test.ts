@@ -15,6 +15,10 @@ const runtime: HostRuntime<Client> = { as: (principal) => principal }
 
 type Handle = AnyRoute<Client>['handle']
 
+const anything: AnyRoute<Client>['response'] = {
+  '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value }) },
+}
+
 const surface = (routes: Readonly<Record<string, Handle>>): Surface<Client> => ({
   id: 'test',
   bodyLimit: 1_000,
@@ -23,10 +27,7 @@ const surface = (routes: Readonly<Record<string, Handle>>): Surface<Client> => (
   encodeError: (error) => ({ status: statusOf(error), body: { code: error.code } }),
   routes: Object.entries(routes).map(([target, handle]) => {
     const [method, path = ''] = target.split(' ')
-    const response: AnyRoute<Client>['response'] = {
-      '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value }) },
-    }
-    return { method: method as 'GET', path, section: 'test', summary: 'test', response, handle }
+    return { method: method as 'GET', path, section: 'test', summary: 'test', response: anything, handle }
   }),
 })
 
@@ -123,6 +124,27 @@ describe.each(versions)('%s', (_name, express) => {
     await close()
   })
 
+  it('reads JSON itself where the host only parses other types', async () => {
+    const echo: AnyRoute<Client> = {
+      method: 'POST',
+      path: '/echo',
+      section: 'test',
+      summary: 'test',
+      body: anything,
+      response: anything,
+      handle: ({ body }) => ({ json: body }),
+    }
+    const mounts = [{ prefix: '/ai', surface: { ...surface({}), routes: [echo] } }]
+    const { origin, close } = await serve((app) => {
+      app.use(express.urlencoded({ extended: false }), express.text())
+      app.use(keelson(runtime, { mounts }))
+    })
+    const headers = { 'content-type': 'application/json' }
+    const response = await fetch(`${origin}/ai/echo`, { method: 'POST', body: '{"a":1}', headers })
+    expect(await response.json()).toEqual({ a: 1 })
+    await close()
+  })
+
   it('has its events flushed through a compressing host', async () => {
     let release: () => void = () => {}
     const released = new Promise<void>((resolve) => {
@@ -171,8 +193,9 @@ describe.each(versions)('%s', (_name, express) => {
     const done = new Promise<void>((resolve) => {
       handled = resolve
     })
+    const reportError = vi.fn()
     const handler = keelson(
-      runtime,
+      { ...runtime, reportError },
       one('GET /slow', async () => {
         await released
         setImmediate(handled)
@@ -190,6 +213,7 @@ describe.each(versions)('%s', (_name, express) => {
     expect([response.status, await response.text()]).toEqual([503, 'host timed out'])
     release()
     await done
+    expect(reportError).not.toHaveBeenCalled()
     await close()
   })
 

@@ -44,23 +44,27 @@ export function describeHttpAdapter(name: string, host: HttpAdapterHost): void {
     const connection = connectionTo(() => origin)
     const { get, send, post, getRaw } = connection
 
-    beforeAll(async () => {
-      const surface = kitSurface(probe)
-      const served = await host.serve({
+    const serve = (bodyTimeoutMs: number, seen = createProbe()) => {
+      const surface = kitSurface(seen)
+      return host.serve({
         runtime: {
           as: (principal) => ({ subject: principal?.subject ?? null }),
           async start() {
-            probe.starts += 1
+            seen.starts += 1
           },
-          reportError: (error, where) => void probe.reported.push({ error, where }),
+          reportError: (error, where) => void seen.reported.push({ error, where }),
         },
         mounts: [
           { prefix: '/ai', surface },
           { prefix: '/only', surface, exclusive: true },
         ],
         authenticate: hostOpinion,
-        bodyTimeoutMs: 300,
+        bodyTimeoutMs,
       })
+    }
+
+    beforeAll(async () => {
+      const served = await serve(30_000, probe)
       origin = served.origin
       close = served.close
     })
@@ -195,7 +199,7 @@ export function describeHttpAdapter(name: string, host: HttpAdapterHost): void {
       })
     })
 
-    describeBodies(connection, probe, host.bodies)
+    describeBodies(connection, probe, host.bodies, serve)
     describeStreams(connection, probe)
   })
 }

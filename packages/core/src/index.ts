@@ -1,6 +1,10 @@
-export { type Agent, type AgentDefinition, agentErrors } from './capabilities/agents/index.ts'
-export { defineAgent } from './capabilities/agents/service.ts'
-export { type Approval, type ApprovalStatus, approvalErrors, type DecideApproval } from './capabilities/approvals/index.ts'
+export { type Agent, type AgentDefinition, agentErrors, defineAgent } from './capabilities/agents/index.ts'
+export {
+  type Approval,
+  type ApprovalStatus,
+  approvalErrors,
+  type DecideApproval,
+} from './capabilities/approvals/index.ts'
 export {
   loopErrors,
   type OutcomeDecision,

@@ -31,6 +31,8 @@ import type { Store } from './stores.ts'
 const sweepMs = 5_000
 /** An instance that has not been heard of for so long is dead. */
 const staleMs = 15_000
+/** What turns have to record their end when their tools were aborted. */
+const afterStopMs = 1_000
 
 export interface RuntimeOptions {
   readonly store: Store
@@ -39,7 +41,7 @@ export interface RuntimeOptions {
   readonly limits?: Partial<TurnLimits>
   /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
   readonly deciders?: 'operator' | 'owner'
-  /** How long `stop` waits for turns to stop. @default 10_000 */
+  /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
   readonly stopMs?: number
   readonly clock?: Clock
   readonly newId?: NewId
@@ -89,6 +91,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   let state: 'new' | 'started' | 'stopped' = 'new'
   let starting: Promise<void> | undefined
   let stopping: Promise<void> | undefined
+  let opened = false
   let cancelSweep = () => {}
   const ready = () => (state === 'started' ? undefined : start())
 
@@ -191,13 +194,14 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   async function open(): Promise<void> {
     await store.open()
+    opened = true
     await store.loop.heartbeat(instance, clock.now())
+    // What seems to run in a database that nobody else uses was left by a dead process.
+    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : clock.now() - staleMs)
     if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
     state = 'started'
     cancelSweep = clock.after(sweepMs, sweepAndRepeat)
-    // What seems to run in a database that nobody else uses was left by a dead process.
-    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : clock.now() - staleMs)
-    await approvals.sweep()
+    await approvals.sweep().catch((error) => reportError(error, 'sweep'))
   }
 
   const takeOver = (staleBefore: number) => loop.runner.takeOver(staleBefore)
@@ -219,12 +223,14 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   }
 
   async function close(): Promise<void> {
-    const wasStarted = starting !== undefined
     state = 'stopped'
     cancelSweep()
     await starting?.catch(() => {})
-    await Promise.race([loop.runner.stop(), new Promise<void>((resolve) => clock.after(stopMs, resolve))])
-    if (!wasStarted) return
+    const waited = Promise.withResolvers<void>()
+    const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
+    await Promise.race([loop.runner.stop(stopMs), waited.promise])
+    cancelWait()
+    if (!opened) return
     await store.loop.retire(instance).catch((error) => reportError(error, 'stop'))
     await store.close()
   }

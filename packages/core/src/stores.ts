@@ -5,8 +5,8 @@ import { defineErrors } from './kernel/errors.ts'
 
 export type * from './capabilities/approvals/index.ts'
 export type {
-  AcceptTurn,
   Accepted,
+  AcceptTurn,
   Committed,
   Lease,
   LoopStore,

@@ -28,6 +28,8 @@ interface DecideValues extends ReachValues {
   at: number
 }
 
+const listedColumns = approvalColumns.map((column) => `approvals.${column}` as const)
+
 export function createApprovalStore(db: Kysely<Database>, engine: Engine): ApprovalStore {
   const get = remembered((kind: ReachKind) =>
     statement((parameter: Parameters<ReachValues & { id: string }>) =>
@@ -44,13 +46,20 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
     const parts = shape.split(' ')
     const kind = parts.includes('tenant') ? 'tenant' : 'own'
     return statement((parameter: Parameters<ListValues>) => {
-      let query = db
-        .selectFrom('approvals')
-        .select(approvalColumns)
-        .where(within('approvals', kind, parameter))
-      if (parts.includes('status')) query = query.where('status', '=', parameter('status'))
-      if (parts.includes('turn')) query = query.where('turn', '=', parameter('turn'))
-      return query.orderBy('created_at').orderBy('id').limit(parameter('limit')).offset(parameter('offset'))
+      let query = db.selectFrom('approvals').select(listedColumns)
+      if (parts.includes('status')) query = query.where('approvals.status', '=', parameter('status'))
+      // Of one turn there are few: the reach is checked on the turn, so that no engine goes through the tenant's instead.
+      query = parts.includes('turn')
+        ? query
+            .innerJoin('turns', 'turns.id', 'approvals.turn')
+            .where('approvals.turn', '=', parameter('turn'))
+            .where(within('turns', kind, parameter))
+        : query.where(within('approvals', kind, parameter))
+      return query
+        .orderBy('approvals.created_at')
+        .orderBy('approvals.id')
+        .limit(parameter('limit'))
+        .offset(parameter('offset'))
     })
   })
 
@@ -112,7 +121,7 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
       .selectFrom('approvals')
       .innerJoin('tool_calls', 'tool_calls.id', 'approvals.tool_call')
       .innerJoin('turns', 'turns.id', 'approvals.turn')
-      .select(approvalColumns.map((column) => `approvals.${column}` as const))
+      .select(listedColumns)
       .where('approvals.status', '=', sql.lit('approved'))
       .where('approvals.follow_up', '=', sql.lit(1))
       .where('tool_calls.status', '=', sql.lit('waiting'))

@@ -5,9 +5,6 @@ import { storeErrors } from '@keelson/core/stores'
 import type { Call, SqlValue } from '@keelson/store-kysely'
 import { isBusy } from './errors.ts'
 
-/** Blocks the event loop, so it is only what SQLite's own short steps need; longer waits are asynchronous. */
-const blockingTimeoutMs = 10
-
 /** Keeps the write-ahead log from staying as large as the largest burst made it. */
 const walSizeLimitBytes = 64 * 1024 * 1024
 
@@ -27,16 +24,19 @@ export interface Connection {
   close(): void
 }
 
-/** Opens the file. Rejects with `STORE_IN_USE` when another store has it open, in this process or another. */
-export async function openConnection({ file, synchronous, trace }: ConnectionOptions): Promise<Connection> {
-  const { DatabaseSync } = await import('node:sqlite')
+/** Opens the file. Throws `STORE_IN_USE` when another store has it open, in this process or another. */
+export function openConnection(
+  { DatabaseSync }: typeof import('node:sqlite'),
+  { file, synchronous, trace }: ConnectionOptions,
+): Connection {
   const path = file === ':memory:' ? file : canonicalPath(file)
   const lock = file === ':memory:' ? undefined : takeLock(new DatabaseSync(`${path}.lock`))
   try {
     const database = new DatabaseSync(path)
     try {
       database.exec(`
-        pragma busy_timeout = ${blockingTimeoutMs};
+        -- Waiting in here would block the event loop; it is done outside.
+        pragma busy_timeout = 0;
         pragma journal_mode = wal;
         pragma synchronous = ${synchronous === 'full' ? 'full' : 'normal'};
         pragma foreign_keys = on;

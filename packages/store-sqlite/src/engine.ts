@@ -1,5 +1,5 @@
 import { storeErrors } from '@keelson/core/stores'
-import type { Engine, Features, Work } from '@keelson/store-kysely'
+import type { Engine, Features, Statement, Work } from '@keelson/store-kysely'
 import { SqliteQueryCompiler } from 'kysely'
 import { type Connection, type ConnectionOptions, openConnection } from './connection.ts'
 import { storeErrorOf } from './errors.ts'
@@ -36,9 +36,9 @@ export function createSqliteEngine(options: EngineOptions): Engine {
   }
 
   /** Waits in the line; errors leave as the store's own. */
-  async function admitted<Result>(attempt: () => Result): Promise<Result> {
+  async function admitted<Result>(mode: 'read' | 'write', attempt: () => Result): Promise<Result> {
     try {
-      return await line.admit(attempt)
+      return await line.admit(mode, attempt)
     } catch (error) {
       throw storeErrorOf(error)
     }
@@ -57,27 +57,27 @@ export function createSqliteEngine(options: EngineOptions): Engine {
     }
   }
 
-  const transaction: Engine['transaction'] = (mode, body) => admitted(() => attempt(mode, body))
+  async function connect(): Promise<void> {
+    const sqlite = await import('node:sqlite')
+    const made = await admitted('write', () => openConnection(sqlite, options))
+    if (closed) {
+      made.close()
+      throw storeErrors.STORE_CLOSED()
+    }
+    connection = made
+  }
+
+  const transaction: Engine['transaction'] = (mode, body) => admitted(mode, () => attempt(mode, body))
 
   return {
     features,
 
     open() {
       if (closed) return Promise.reject(storeErrors.STORE_CLOSED())
-      opening ??= openConnection(options).then(
-        (made) => {
-          if (!closed) {
-            connection = made
-            return
-          }
-          made.close()
-          throw storeErrors.STORE_CLOSED()
-        },
-        (error: unknown) => {
-          opening = undefined
-          throw storeErrorOf(error)
-        },
-      )
+      opening ??= connect().catch((error: unknown) => {
+        opening = undefined
+        throw error
+      })
       return opening
     },
 
@@ -88,7 +88,10 @@ export function createSqliteEngine(options: EngineOptions): Engine {
       open?.close()
     },
 
-    query: (statement, values) => admitted(() => opened().run(statement, statement.bind(values))) as Promise<never[]>,
+    query<Values, Row>(statement: Statement<Values, Row>, values: Values): Promise<Row[]> {
+      const mode = statement.reads ? 'read' : 'write'
+      return admitted(mode, () => opened().run(statement, statement.bind(values)) as Row[])
+    },
 
     transaction,
 

@@ -4,10 +4,13 @@ import { isBusy } from './errors.ts'
 const firstPauseMs = 1
 const longestPauseMs = 50
 
-/** Lets attempts wait for a locked database without blocking the process, in the order in which they came. */
+/** Lets attempts wait for a locked database without blocking the process, writes in the order in which they came. */
 export interface Line {
-  /** Runs the attempt, again and again while it meets a lock, until `patienceMs` is over. Throws what it last threw. */
-  admit<Result>(attempt: () => Result): Promise<Result>
+  /**
+   * Runs the attempt, again and again while it meets a lock, until its patience is over. Throws what it last threw. A
+   * read does not wait for the writes that wait.
+   */
+  admit<Result>(mode: 'read' | 'write', attempt: () => Result): Promise<Result>
 }
 
 export function createLine(patienceMs: number): Line {
@@ -27,8 +30,8 @@ export function createLine(patienceMs: number): Line {
   }
 
   return {
-    async admit(attempt) {
-      if (waiting === 0) {
+    async admit(mode, attempt) {
+      if (waiting === 0 || mode === 'read') {
         try {
           return attempt()
         } catch (error) {

@@ -1,11 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { AcceptTurn, NewSession, Owner, Part, Store, TurnCommit } from '@keelson/core/stores'
+import type { Store } from '@keelson/core/stores'
 import { type SqliteStoreOptions, sqliteStore } from '@keelson/store-sqlite'
 import { onTestFinished } from 'vitest'
-
-export const owner: Owner = { tenant: 'acme', subject: 'ada' }
+import { accepting, owner } from './rows.ts'
 
 /** A new folder that goes away with the test. */
 export function newFolder(): string {
@@ -23,51 +22,6 @@ export async function openStore(file: string, options: SqliteStoreOptions = {}):
   await store.open()
   return store
 }
-
-const text = (value: string): Part[] => [{ type: 'text', text: value }]
-
-export const sessionNamed = (id: string): NewSession => ({
-  id,
-  agent: 'assistant',
-  scope: null,
-  title: null,
-  metadata: null,
-  createdAt: 1,
-})
-
-export const accepting = (session: string, id: string, values: Partial<AcceptTurn> = {}): AcceptTurn => ({
-  turn: {
-    id,
-    session,
-    agent: 'assistant',
-    generation: 0,
-    options: { authority: 'peer', approvals: 'suspend', failureReply: null, continues: null },
-    selection: { chosen: 'demo/echo', strategy: 'primary', candidates: [] },
-    userMessage: `question of ${id}`,
-    input: text('hello'),
-    createdAt: 1,
-  },
-  instance: 'one',
-  whenBusy: 'wait',
-  maxQueued: 100,
-  inputHash: `hash of ${id}`,
-  refuseDuplicateSince: null,
-  idempotency: null,
-  ...values,
-})
-
-/** The last commit of a plain turn. */
-export const answering = (turn: string): TurnCommit => ({
-  at: 2,
-  status: 'completed',
-  model: 'demo/echo',
-  steps: 1,
-  usage: { input: 10, cacheRead: 0, cacheWrite: 0, output: 20, reasoning: 0 },
-  cost: 1_234,
-  context: [{ source: 'history', tokens: 3, kept: true, from: 1, to: 4 }],
-  log: '{"sequence":1}\n',
-  messages: [{ id: `answer of ${turn}`, turn, role: 'assistant', parts: text('hi'), usage: null, createdAt: 2 }],
-})
 
 export async function startTurn(store: Store, session: string, turn: string) {
   const accepted = await store.loop.accept(owner, accepting(session, turn))

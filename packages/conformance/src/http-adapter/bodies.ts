@@ -8,6 +8,7 @@ export function describeBodies(
   { send, post, origin }: Connection,
   probe: Probe,
   bodies: 'untouched' | 'parsed' | 'parsed and kept',
+  serve: (bodyTimeoutMs: number) => Promise<{ readonly origin: string; close(): Promise<void> }>,
 ): void {
   describe('bodies', () => {
     it('are echoed', async () => {
@@ -64,10 +65,12 @@ export function describeBodies(
     })
 
     it('that stop in the middle are given up', async () => {
-      const { socket, answer } = openRaw(origin())
+      const impatient = await serve(200)
+      const { socket, answer } = openRaw(impatient.origin)
       socket.write(`${headOf('POST /ai/raw', 'application/octet-stream')}content-length: 100\r\n\r\nhalf`)
       const { status, body } = await answer
       expect([status, JSON.parse(body)]).toMatchObject([408, { kit: 'BODY_TIMEOUT' }])
+      await impatient.close()
     })
 
     it('of a client that leaves are given up at once, and nobody is blamed', async () => {

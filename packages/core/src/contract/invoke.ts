@@ -60,7 +60,7 @@ export function createDoor<const Ops extends Operations>(
       const context = door.#context
       authorize(operations[name] as Operation, context)
       const starting = ready()
-      if (starting) await starting
+      if (starting !== undefined) await starting
       return await (implementation[name] as (context: CallContext, input: unknown) => unknown)(context, input)
     }
   }
@@ -71,5 +71,7 @@ export function createDoor<const Ops extends Operations>(
       },
     })
   }
-  return CapabilityDoor as unknown as new (context: CallContext) => Door<Ops>
+  return CapabilityDoor as unknown as new (
+    context: CallContext,
+  ) => Door<Ops>
 }

@@ -17,9 +17,8 @@ export interface Operation<Input = unknown, Output = unknown> {
 }
 
 /** `operation<Input, Output>({ auth, effect, errors })`: the types are given, the rest is data. */
-export const operation = <Input = void, Output = void>(
-  data: Omit<Operation, '~types'>,
-): Operation<Input, Output> => data
+export const operation = <Input = void, Output = void>(data: Omit<Operation, '~types'>): Operation<Input, Output> =>
+  data
 
 // biome-ignore lint/suspicious/noExplicitAny: the widest operation; `unknown` would refuse every concrete one
 export type Operations = Readonly<Record<string, Operation<any, any>>>

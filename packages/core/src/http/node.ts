@@ -104,6 +104,8 @@ function readStream(req: NodeRequest, limit: number, timeoutMs: number, clock: C
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     let length = 0
+    // Without listeners the request goes on flowing: what is refused is discarded as it comes, and the connection can be
+    // used again.
     const settle = (finish: () => void) => {
       cancel()
       req.off('data', onData)
@@ -117,14 +119,11 @@ function readStream(req: NodeRequest, limit: number, timeoutMs: number, clock: C
       length += bytes.byteLength
       if (length <= limit) return void chunks.push(bytes)
       fail(httpErrors.BODY_TOO_LARGE())
-      // The rest is discarded as it comes, so that the connection can be used again.
-      req.resume()
     }
     const onEnd = () => settle(() => resolve(Buffer.concat(chunks, length)))
     const onClose = () => fail(httpErrors.CLIENT_GONE())
     const cancel = clock.after(timeoutMs, () => {
       fail(httpErrors.BODY_TIMEOUT())
-      req.resume()
       clock.after(graceMs, () => {
         if (!req.complete) req.destroy()
       })
@@ -134,6 +133,8 @@ function readStream(req: NodeRequest, limit: number, timeoutMs: number, clock: C
     req.on('close', onClose)
     // Stays: Node emits an abort as an error too, and `close` always follows.
     req.on('error', () => {})
+    // The host may have paused it.
+    req.resume()
   })
 }
 

@@ -27,9 +27,9 @@ export interface OpenAICompatibleOptions {
   /** Prefix of its models. @default 'openai' */
   readonly id?: string
   /** @default OpenAI's own */
-  readonly baseURL?: string
+  readonly baseURL?: string | undefined
   /** The key, or a function that fetches it for each call. Left out for a server that wants none. */
-  readonly apiKey?: string | (() => Promise<string>)
+  readonly apiKey?: string | (() => Promise<string>) | undefined
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>
   readonly models?: readonly ModelInfo[]

@@ -22,11 +22,13 @@ export interface TestRuntime extends Runtime {
 
 /**
  * A runtime for a test: the agents as they are, with `model` in place of their models, on an in-memory database unless
- * a store is given. Stop it at the end, or declare it with `await using`.
+ * a store is given. Stop it at the end, or declare it with `await using`; unless `stopMs` is given, it does not wait for
+ * tools that still run.
  */
 export async function createTestRuntime({ model, ...options }: TestRuntimeOptions): Promise<TestRuntime> {
   const reported: { error: unknown; where: string }[] = []
   const runtime = createRuntime({
+    stopMs: 0,
     ...options,
     store: options.store ?? (await memoryStore()),
     providers: [{ ...model, id: '*', stream: (...call) => model.stream(...call) }],

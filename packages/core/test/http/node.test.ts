@@ -29,13 +29,14 @@ const code = (expected: string) => expect.objectContaining({ code: expected })
 function dial<Result>(
   head: string,
   use: (request: HttpRequest, req: IncomingMessage, socket: Socket) => Promise<Result>,
+  bodyTimeoutMs = 30_000,
 ) {
   return new Promise<Result>((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
     socket.on('error', () => {})
     handler = async (req, res) => {
       try {
-        resolve(await use(wrap(req, res, { bodyTimeoutMs: 100 }), req, socket))
+        resolve(await use(wrap(req, res, { bodyTimeoutMs }), req, socket))
       } catch (error) {
         reject(error)
       } finally {
@@ -99,21 +100,49 @@ describe('a request', () => {
   })
 
   it('that stops in the middle is given up', async () => {
-    await dial(post('content-length: 10', 'hello'), async (request) => {
-      await expect(request.bytes(10)).rejects.toThrow(code('BODY_TIMEOUT'))
-      expect(request.signal.aborted).toBe(false)
+    await dial(
+      post('content-length: 10', 'hello'),
+      async (request) => {
+        await expect(request.bytes(10)).rejects.toThrow(code('BODY_TIMEOUT'))
+        expect(request.signal.aborted).toBe(false)
+      },
+      100,
+    )
+  })
+
+  it('that the host has paused is read all the same', async () => {
+    const body = await dial(post('content-length: 5', 'hello'), async (request, req) => {
+      req.pause()
+      return Buffer.from(await request.bytes(5)).toString()
     })
+    expect(body).toBe('hello')
+  })
+
+  it('that was given up is answered, and its connection closed soon after', async () => {
+    handler = async (req, res) => {
+      await expect(wrap(req, res, { bodyTimeoutMs: 50 }).bytes(10)).rejects.toThrow(code('BODY_TIMEOUT'))
+      await writeNodeResponse(res, { status: 408, headers: { 'content-length': '0' }, body: undefined })
+    }
+    const socket = connect(port, '127.0.0.1')
+    socket.write(post('content-length: 10', 'hello'))
+    let answer = ''
+    for await (const chunk of socket) answer += String(chunk)
+    expect(answer).toMatch(/^HTTP\/1.1 408 /)
   })
 
   it('that trickles is given up too: the time is for all of the body', async () => {
-    await dial(post('content-length: 1000', 'hello'), async (request, _req, socket) => {
-      const trickle = setInterval(() => socket.write('x'), 20)
-      try {
-        await expect(request.bytes(1000)).rejects.toThrow(code('BODY_TIMEOUT'))
-      } finally {
-        clearInterval(trickle)
-      }
-    })
+    await dial(
+      post('content-length: 1000', 'hello'),
+      async (request, _req, socket) => {
+        const trickle = setInterval(() => socket.write('x'), 20)
+        try {
+          await expect(request.bytes(1000)).rejects.toThrow(code('BODY_TIMEOUT'))
+        } finally {
+          clearInterval(trickle)
+        }
+      },
+      100,
+    )
   })
 
   it('whose client leaves rejects, and says so, however late it is asked', async () => {
@@ -235,8 +264,10 @@ describe('a response', () => {
 
   it('is not written over one that was sent', async () => {
     const sent = vi.fn(async () => {})
-    const response = await answer(streaming(sent), undefined, (res) => void res.end('first'))
+    const onError = vi.fn()
+    const response = await answer(streaming(sent), onError, (res) => void res.end('first'))
     expect(await response.text()).toBe('first')
+    expect(onError).not.toHaveBeenCalled()
     expect(sent).not.toHaveBeenCalled()
   })
 

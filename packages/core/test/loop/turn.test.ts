@@ -98,7 +98,12 @@ describe('a turn', () => {
     ]
     expect([(await first.result).text, (await second.result).text]).toEqual(['one', 'two'])
     const messages = await runtime.client.sessions.messages({ session, limit: 10 })
-    expect(messages.map(({ parts }) => (parts[0]?.type === 'text' ? parts[0].text : ''))).toEqual(['a', 'one', 'b', 'two'])
+    expect(messages.map(({ parts }) => (parts[0]?.type === 'text' ? parts[0].text : ''))).toEqual([
+      'a',
+      'one',
+      'b',
+      'two',
+    ])
   })
 
   test('retries a provider that fails, and takes back what it had said', async () => {
@@ -128,7 +133,10 @@ describe('a turn', () => {
   })
 
   test('stops at the step limit of its agent', async () => {
-    const model = scriptedModel([respond(() => callTool('weather', { city: 'Oslo' })), callTool('weather', { city: 'Rome' })])
+    const model = scriptedModel([
+      respond(() => callTool('weather', { city: 'Oslo' })),
+      callTool('weather', { city: 'Rome' }),
+    ])
     await using runtime = await createTestRuntime({ agents: [{ ...concierge, maxSteps: 2 }], model })
     await expect(runtime.client.run('concierge', { message: 'Hi' }).result).rejects.toSatisfy(
       (error) => isKeelsonError(error) && error.details?.reason === 'STEP_LIMIT',

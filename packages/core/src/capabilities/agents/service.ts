@@ -1,6 +1,6 @@
 import type { Implementation } from '../../contract/invoke.ts'
-import { agentErrors, type agentOperations } from './contract.ts'
 import type { Agent, AgentDefinition } from './agent.ts'
+import { agentErrors, type agentOperations } from './contract.ts'
 
 const modelId = /^[^/\s]+\/\S+$/
 
@@ -8,7 +8,8 @@ const modelId = /^[^/\s]+\/\S+$/
 export function defineAgent(definition: AgentDefinition): Agent {
   const invalid = (problem: string) =>
     agentErrors.AGENT_INVALID({ message: `agent ${JSON.stringify(definition.id)}: ${problem}` })
-  if (!/^[\w.-]{1,128}$/.test(definition.id)) throw invalid('the id takes letters, digits, "_", "-" and ".", at most 128')
+  if (!/^[\w.-]{1,128}$/.test(definition.id))
+    throw invalid('the id takes letters, digits, "_", "-" and ".", at most 128')
   if (definition.models.length === 0) throw invalid('it needs at least one model')
   for (const model of definition.models) {
     if (!modelId.test(model)) throw invalid(`model ${JSON.stringify(model)} is not of the form provider/model`)

@@ -26,16 +26,29 @@ export interface Approvals extends Implementation<typeof approvalOperations> {
 export function createApprovals(dependencies: ApprovalsDependencies): Approvals {
   const { clock, deciders, followUp, report, resume, store } = dependencies
 
+  /** What could not be gone on with, by turn or approval: it is told of once, and must not keep others from their turn. */
+  const stuck = new Set<string>()
+
+  const attempt = async (id: string, work: () => Promise<unknown>) => {
+    try {
+      await work()
+      stuck.delete(id)
+    } catch (error) {
+      if (!stuck.has(id)) report(error, 'approval')
+      stuck.add(id)
+    }
+  }
+
   const expire = async () => {
-    const expired = await store.expire(clock.now(), sweepBatch)
+    await store.expire(clock.now(), sweepBatch)
     await goOn()
-    return expired
   }
 
   /** Twice at once does no harm: a turn is resumed by whoever gets its lease, a follow-up has an idempotency key. */
   const goOn = async () => {
-    for (const turn of await store.resumable(sweepBatch)) await resume(turn)
-    for (const approval of await store.unfollowed(sweepBatch)) await followUp(approval)
+    const limit = sweepBatch + stuck.size
+    for (const turn of await store.resumable(limit)) await attempt(turn, () => resume(turn))
+    for (const approval of await store.unfollowed(limit)) await attempt(approval.id, () => followUp(approval))
   }
 
   return {
@@ -46,7 +59,7 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
     },
 
     async list({ principal }, { limit, offset, ...filter }) {
-      await expire()
+      await expire().catch((error) => report(error, 'approval'))
       return await store.list(reachOf(principal), { limit, offset }, filter)
     },
 
@@ -65,8 +78,6 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
       return decided
     },
 
-    async sweep() {
-      await expire()
-    },
+    sweep: expire,
   }
 }

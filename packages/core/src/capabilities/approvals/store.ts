@@ -37,7 +37,11 @@ export interface ApprovalStore {
   get(reach: Reach, id: string): Promise<Approval | null>
 
   /** Oldest first. */
-  list(reach: Reach, window: Window, filter?: { readonly status?: ApprovalStatus; readonly turn?: string }): Promise<Approval[]>
+  list(
+    reach: Reach,
+    window: Window,
+    filter?: { readonly status?: ApprovalStatus; readonly turn?: string },
+  ): Promise<Approval[]>
 
   /**
    * Decides a pending approval that has not expired. Atomic: of deciders that race exactly one gets the row, the others

@@ -55,9 +55,11 @@ const fewStyled = 8
 /** The flags of England, Scotland and Wales are written with up to six tags each. */
 const fewTags = 20
 const mixedWordLength = 4
+const longestExpansion = 4
 
 interface Reading {
-  words: string
+  /** One character each: a string that grows and is read in between is copied every time. */
+  readonly words: string[]
   readonly starts: number[]
   readonly ends: number[]
   latin: number
@@ -72,7 +74,7 @@ interface Reading {
 /** Folds a text in time linear in its length. */
 export function fold(source: string): Folded {
   const reading: Reading = {
-    words: '',
+    words: [],
     starts: [],
     ends: [],
     latin: 0,
@@ -95,8 +97,9 @@ export function fold(source: string): Folded {
     }
   }
   endWord(reading)
-  const joined = joinSpacedLetters(reading)
-  const { words, starts, ends, styled, mixed, invisible, tags, direction } = reading
+  const words = reading.words.join('')
+  const joined = joinSpacedLetters(words, reading)
+  const { starts, ends, styled, mixed, invisible, tags, direction } = reading
   const disguises: Disguise[] = []
   if (joined) disguises.push('spaced-letters')
   if (mixed) disguises.push('look-alikes')
@@ -133,6 +136,11 @@ function readOther(reading: Reading, character: string, at: number, source: stri
     return
   }
   const composed = character.normalize('NFKC').toLowerCase()
+  // A few characters stand for whole phrases; no word is hidden in them.
+  if (composed.length > longestExpansion) {
+    gap(reading, at, end)
+    return
+  }
   if (/^[a-z]$/.test(composed)) reading.styled += 1
   for (const piece of composed.normalize('NFKD')) {
     if (/\p{M}/u.test(piece)) continue
@@ -147,8 +155,8 @@ function readOther(reading: Reading, character: string, at: number, source: stri
 const isLatin = (source: string, at: number): boolean => /[A-Za-z]/.test(source.charAt(at))
 
 function push(reading: Reading, character: string, start: number, end: number): void {
-  reading.words += character
-  for (let unit = 0; unit < character.length; unit += 1) {
+  for (const unit of character.split('')) {
+    reading.words.push(unit)
     reading.starts.push(start)
     reading.ends.push(end)
   }
@@ -158,7 +166,7 @@ function gap(reading: Reading, start: number, end: number): void {
   endWord(reading)
   const last = reading.words.length - 1
   if (last < 0) return
-  if (reading.words.charCodeAt(last) === 0x20) reading.ends[last] = end
+  if (reading.words[last] === ' ') reading.ends[last] = end
   else push(reading, ' ', start, end)
 }
 
@@ -170,7 +178,7 @@ function endWord(reading: Reading): void {
 }
 
 /** `i g n o r e` as `ignore`: six single letters or more, one character apart. A wider gap parts words. */
-function joinSpacedLetters({ words, starts, ends }: Reading): Pick<Folded, 'words' | 'starts' | 'ends'> | null {
+function joinSpacedLetters(words: string, { starts, ends }: Reading): Pick<Folded, 'words' | 'starts' | 'ends'> | null {
   const dropped = new Set<number>()
   for (const run of words.matchAll(/(?<![a-z0-9])(?:[a-z] ){5,}[a-z](?![a-z0-9])/g)) {
     for (let index = run.index + 1; index < run.index + run[0].length; index += 2) {

@@ -17,3 +17,11 @@ export const loopErrors = defineErrors({
   MESSAGE_TOO_LONG: { kind: 'too_large', message: 'the message is too long' },
   STEP_LIMIT: { kind: 'upstream', message: 'the model kept calling tools past the step limit' },
 })
+
+/** The store did not take a write: the turn is where its last commit point left it, and nothing may be made of it. */
+export class NotRecorded extends Error {
+  constructor(cause: unknown) {
+    super('the turn could not be recorded', { cause })
+    this.name = 'NotRecorded'
+  }
+}

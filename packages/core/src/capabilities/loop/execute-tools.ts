@@ -39,11 +39,14 @@ export interface PlanInput {
   readonly limits: TurnLimits
   readonly clock: Clock
   readonly newId: NewId
+  report(error: unknown, where: string): void
 }
 
 /** SHA-256 of a tool's name and the exact text of its arguments: what an approval is bound to. */
 export const hashCall = (tool: string, args: string): string =>
-  createHash('sha256').update(JSON.stringify([tool, args])).digest('hex')
+  createHash('sha256')
+    .update(JSON.stringify([tool, args]))
+    .digest('hex')
 
 /** Decides every call of a step, in order. Never throws for what a model sent. */
 export async function planCalls(calls: readonly StepCall[], input: PlanInput): Promise<PlannedCall[]> {
@@ -69,7 +72,7 @@ async function planCall(
     const names = agent.tools.map((known) => known.name).join(', ') || 'none'
     return refuse('unknown-tool', `there is no tool ${JSON.stringify(name.slice(0, 64))}; there are: ${names}`)
   }
-  const args = await checkArguments(tool, text)
+  const args = await checkArguments(tool, text, input.report)
   if (!args.ok) return refuse('arguments', args.problem)
 
   const policy = decide(tool.risk, authority, approvalFor(tool, args.value))
@@ -102,6 +105,7 @@ async function planCall(
 export async function checkArguments(
   tool: Tool,
   text: string,
+  report: PlanInput['report'],
 ): Promise<{ ok: true; value: unknown } | { ok: false; problem: string }> {
   let parsed: unknown
   try {
@@ -113,7 +117,8 @@ export async function checkArguments(
   let checked: Checked
   try {
     checked = await tool.check(parsed)
-  } catch {
+  } catch (error) {
+    report(error, `tool ${tool.name}`)
     return { ok: false, problem: 'the arguments could not be checked' }
   }
   if (checked.ok) return checked
@@ -126,13 +131,14 @@ export interface ExecuteInput {
   readonly tool: Tool
   readonly args: unknown
   readonly context: Omit<ToolContext, 'signal' | 'idempotencyKey'>
-  /** Aborted by cancel and by shut-down. */
-  readonly signal: AbortSignal
   readonly clock: Clock
 }
 
 /** Runs one call. Its failure is a result for the model; only an aborted `signal` rejects. */
-async function executeCall({ id, call, tool, args, context, signal, clock }: ExecuteInput): Promise<RanCall> {
+async function executeCall(
+  { id, call, tool, args, context, clock }: ExecuteInput,
+  signal: AbortSignal,
+): Promise<RanCall> {
   signal.throwIfAborted()
   const startedAt = clock.now()
   const aborter = new AbortController()
@@ -173,38 +179,58 @@ async function executeCall({ id, call, tool, args, context, signal, clock }: Exe
 
 /** The first line of a tool's error: what the model needs, without a stack. */
 function describeFailure(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
+  let message: string
+  try {
+    message = String(error instanceof Error ? error.message : error)
+  } catch {
+    message = 'it threw what cannot be shown'
+  }
   return `the tool failed: ${(message.split('\n', 1)[0] ?? '').slice(0, 500)}`
 }
 
 /**
  * Runs calls side by side, at most `parallel` at once, and yields their results in batches: those that ended while the
- * caller was storing the batch before.
+ * caller was storing the batch before. Throws the abort reason after the last result that is known. Calls that still
+ * run when the caller asks for no more are aborted.
  */
-export async function* executeCalls(calls: readonly ExecuteInput[], parallel: number): AsyncGenerator<RanCall[]> {
+export async function* executeCalls(
+  calls: readonly ExecuteInput[],
+  parallel: number,
+  signal: AbortSignal,
+): AsyncGenerator<RanCall[]> {
   const queue = new PQueue({ concurrency: parallel })
+  const aborter = new AbortController()
+  const abort = () => aborter.abort(signal.reason)
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
   let ended: RanCall[] = []
-  let failure: unknown
+  let failure: { readonly reason: unknown } | undefined
   let wake = () => {}
   for (const call of calls) {
     queue
-      .add(() => executeCall(call))
+      .add(() => executeCall(call, aborter.signal))
       .then((end) => ended.push(end))
-      .catch((error) => {
-        failure ??= error
+      .catch((reason) => {
+        failure ??= { reason }
       })
       .finally(() => wake())
   }
-  for (let done = 0; done < calls.length; ) {
-    if (ended.length === 0 && failure === undefined) {
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
+  try {
+    for (let done = 0; done < calls.length; ) {
+      if (ended.length === 0 && !failure) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      const batch = ended
+      ended = []
+      done += batch.length
+      if (batch.length > 0) yield batch
+      else if (failure) throw failure.reason
     }
-    if (failure !== undefined) throw failure
-    const batch = ended
-    ended = []
-    done += batch.length
-    yield batch
+  } finally {
+    signal.removeEventListener('abort', abort)
+    queue.clear()
+    aborter.abort(new Error('nobody waits for this call any more'))
   }
 }

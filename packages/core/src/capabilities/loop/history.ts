@@ -7,13 +7,26 @@ const pageSize = 1_000
 
 export interface StoredMessage {
   readonly sequence: number
+  /** The turn that wrote it. */
+  readonly turn: string | null
   readonly role: Role
   readonly parts: readonly Part[]
 }
 
+type ToolResult = Extract<Part, { type: 'tool-result' }>
+
+interface UnansweredCall {
+  readonly turn: string | null
+  readonly call: string
+  readonly tool: string
+  /** Index of the message with the result it was given instead; null while it may still get its own. */
+  readonly repairedAt: number | null
+}
+
 /**
- * A session's messages as a model may be given them: in order, every tool call followed by exactly its results. Calls
- * that never got one (a crash, a cancelled turn) are given an error result, results without a call are left out.
+ * A session's messages as a model may be given them: in order, every tool call followed by exactly its results. A call
+ * without one (a crash, a cancelled turn, a message that came in between) is given an error result, until its own comes
+ * and takes that place. Results without a call are left out.
  */
 export class History {
   lastSequence = 0
@@ -23,41 +36,69 @@ export class History {
   readonly sequences: number[] = []
   /** Tokens of all messages up to and including each one. */
   readonly tokens: number[] = []
-  #open: { call: string; tool: string }[] = []
+  #unanswered: UnansweredCall[] = []
 
-  /** Calls of the newest message that have no result yet. */
-  get openCalls(): readonly string[] {
-    return this.#open.map(({ call }) => call)
+  /** Calls of a turn whose own results have not come. */
+  unanswered(turn: string): ReadonlySet<string> {
+    return new Set(this.#unanswered.flatMap((call) => (call.turn === turn ? call.call : [])))
   }
 
-  add({ sequence, role, parts }: StoredMessage): void {
+  /** True for a call of the newest message, which may still get its result right after it. */
+  isOpen(turn: string, call: string): boolean {
+    return this.#unanswered.some((each) => each.repairedAt === null && each.turn === turn && each.call === call)
+  }
+
+  add({ sequence, turn, role, parts }: StoredMessage): void {
     if (role === 'tool') {
-      const results = parts.filter((part) => part.type === 'tool-result' && this.#close(part.call))
+      const results = parts.filter((part) => part.type === 'tool-result' && this.#answer(turn, part))
       if (results.length > 0) this.#push(sequence, { role, parts: results.length === parts.length ? parts : results })
     } else {
       this.#repair()
       this.#push(sequence, { role, parts })
       if (role === 'assistant') {
-        for (const part of parts) if (part.type === 'tool-call') this.#open.push({ call: part.call, tool: part.tool })
+        for (const part of parts) {
+          if (part.type !== 'tool-call') continue
+          this.#unanswered.push({ turn, call: part.call, tool: part.tool, repairedAt: null })
+        }
       }
     }
     this.lastSequence = sequence
   }
 
-  #close(call: string): boolean {
-    const index = this.#open.findIndex((open) => open.call === call)
-    if (index < 0) return false
-    this.#open.splice(index, 1)
-    return true
+  /** True when the result has its place at the end; false when it took that of a repair, or has none. */
+  #answer(turn: string | null, result: ToolResult): boolean {
+    const calls = this.#unanswered
+    const isOf = ({ call }: UnansweredCall) => call === result.call
+    let index = calls.findLastIndex((call) => call.turn === turn && isOf(call))
+    if (index < 0) index = calls.findIndex((call) => call.repairedAt === null && isOf(call))
+    const [call] = index < 0 ? [] : calls.splice(index, 1)
+    if (!call) return false
+    if (call.repairedAt === null) return true
+    this.#replace(call.repairedAt, result)
+    return false
   }
 
   #repair(): void {
-    if (this.#open.length === 0) return
-    const parts = this.#open.map(
+    const open = this.#unanswered.filter(({ repairedAt }) => repairedAt === null)
+    if (open.length === 0) return
+    const parts = open.map(
       ({ call, tool }): Part => ({ type: 'tool-result', call, tool, output: 'no result was recorded', isError: true }),
     )
-    this.#open = []
+    const repairedAt = this.messages.length
+    this.#unanswered = this.#unanswered.map((call) => (call.repairedAt === null ? { ...call, repairedAt } : call))
     this.#push(this.lastSequence, { role: 'tool', parts })
+  }
+
+  #replace(index: number, result: ToolResult): void {
+    const before = this.messages[index]
+    if (!before) return
+    const parts = before.parts.map((part) => (part.type === 'tool-result' && part.call === result.call ? result : part))
+    this.messages[index] = { role: before.role, parts }
+    const bytes = bytesOf(parts)
+    const more = Math.ceil(bytes / 4) - Math.ceil(bytesOf(before.parts) / 4)
+    this.bytes += bytes - bytesOf(before.parts)
+    for (let later = index; later < this.tokens.length; later += 1)
+      this.tokens[later] = (this.tokens[later] ?? 0) + more
   }
 
   #push(sequence: number, message: ModelMessage): void {
@@ -97,12 +138,17 @@ export class HistoryCache {
     const cached = this.#take(session)
     const history = cached && cached.lastSequence <= lastSequence ? cached : new History()
     if (newest && history.lastSequence === newest.sequence - 1) history.add(newest)
+    await this.read(history, reach, session, lastSequence)
+    return history
+  }
+
+  /** Adds what is stored after the end of a history. */
+  async read(history: History, reach: Reach, session: string, lastSequence: number): Promise<void> {
     while (history.lastSequence < lastSequence) {
       const newer = await this.#store.messages(reach, session, { after: history.lastSequence, limit: pageSize })
       for (const message of newer) history.add(message)
       if (newer.length < pageSize) break
     }
-    return history
   }
 
   /** Hands a history back after use. A caller that took it alone may have added to it. */

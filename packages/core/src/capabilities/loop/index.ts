@@ -5,8 +5,8 @@ export type { TurnLimits } from './limits.ts'
 export type { OutcomeDecision } from './resume-turn.ts'
 export type { Loop } from './service.ts'
 export type {
-  AcceptTurn,
   Accepted,
+  AcceptTurn,
   Committed,
   Lease,
   LoopStore,

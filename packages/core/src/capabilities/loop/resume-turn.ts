@@ -1,9 +1,11 @@
 import type { Approval } from '../approvals/index.ts'
 import type { ToolCall } from '../sessions/index.ts'
+import { decide, type Tool } from '../tools/index.ts'
 import { type CallEnd, checkArguments, type ExecuteInput, hashCall } from './execute-tools.ts'
+import { unlessAborted } from './pause.ts'
 import type { Committed } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
-import { executeInput, finishStep } from './use-tools.ts'
+import { deferredText, executeInput, finishStep, stageEnd } from './use-tools.ts'
 
 /** What a person says of calls whose outcome nobody knows. */
 export type OutcomeDecision = 'retry' | 'done' | 'failed'
@@ -26,20 +28,13 @@ type Fate =
  * if its tool is idempotent; of a safe one the model is told that its outcome is unknown; any other interrupts the turn.
  */
 export async function settleLeftover(run: TurnRun, { toolCalls, decision }: Leftover): Promise<Committed | null> {
-  const { clock, history, live } = run.input
-  const open = new Set(history.openCalls)
-  const calls = toolCalls.filter(({ call, step }) => step === run.steps && open.has(call))
+  const { clock, history, live, signal, started } = run.input
+  const unanswered = history.unanswered(started.turn.id)
+  const calls = toolCalls.filter(({ call, step }) => step === run.steps && unanswered.has(call))
   if (calls.length === 0) return null
   const approvals = new Map((await run.input.approvals()).map((approval) => [approval.toolCall, approval]))
-  const fates: Fate[] = []
-  for (const call of calls) {
-    const approval = approvals.get(call.id)
-    if (call.status === 'waiting' && approval && approval.status !== 'pending') {
-      const status = approval.status === 'approved' || approval.status === 'denied' ? approval.status : 'expired'
-      live.stage({ type: 'approval.decided', approval: approval.id, call: call.call, status })
-    }
-    fates.push(await fateOf(run, call, approval, decision))
-  }
+  const deciding = calls.map((call) => fateOf(run, call, approvals.get(call.id), decision))
+  const fates = await unlessAborted(Promise.all(deciding), signal)
 
   const at = clock.now()
   const stops = fates.filter((fate) => fate.kind === 'stop')
@@ -51,6 +46,11 @@ export async function settleLeftover(run: TurnRun, { toolCalls, decision }: Left
   }
   const ends = fates.flatMap((fate) => (fate.kind === 'end' ? fate : []))
   const ready = fates.flatMap((fate) => (fate.kind === 'run' ? fate.input : []))
+  for (const { id, call, status } of calls) {
+    const approval = approvals.get(id)
+    if (status === 'waiting' && approval) stageDecision(run, call, approval)
+  }
+  for (const { end, stored } of ends) if (!stored) stageEnd(live, run.steps, end)
   // Written ahead: a crash from here on finds these calls started.
   await run.commit({
     toolCallEnds: [
@@ -60,6 +60,7 @@ export async function settleLeftover(run: TurnRun, { toolCalls, decision }: Left
       ),
     ],
   })
+  for (const { end } of ends) run.open.delete(end.id)
   const waits = fates.some((fate) => fate.kind === 'wait')
   const order = calls.map(({ call }) => call)
   return await finishStep(
@@ -70,6 +71,12 @@ export async function settleLeftover(run: TurnRun, { toolCalls, decision }: Left
     ready,
     waits,
   )
+}
+
+function stageDecision({ input: { live, started } }: TurnRun, call: string, { id, status }: Approval): void {
+  if (status === 'pending' || started.turn.options.approvals === 'defer') return
+  const said = status === 'approved' || status === 'denied' ? status : 'expired'
+  live.stage({ type: 'approval.decided', approval: id, call, status: said })
 }
 
 /**
@@ -84,36 +91,58 @@ export async function startApproved(run: TurnRun): Promise<Committed | null> {
   const approval = (await run.input.approvedBy(turn.options.continues)) ?? undefined
   signal.throwIfAborted()
   const tool = agent.tools.find(({ name }) => name === part.tool)
-  const args = tool && (await checkArguments(tool, part.arguments))
-  const approved = approval?.status === 'approved' && approval.argumentsHash === hashCall(part.tool, part.arguments)
+  const args = tool && (await unlessAborted(checkArguments(tool, part.arguments, run.input.report), signal))
+  const approved =
+    approval?.status === 'approved' &&
+    approval.session === turn.session &&
+    approval.argumentsHash === hashCall(part.tool, part.arguments)
   const problem = !approved
     ? 'these arguments were not approved'
     : !tool
       ? `the tool ${part.tool} is gone`
-      : args && !args.ok
-        ? args.problem
-        : null
+      : mayNotRun(run, tool)
+        ? `the tool ${part.tool} may not run any more`
+        : args && !args.ok
+          ? args.problem
+          : null
   run.steps += 1
   const at = clock.now()
-  const row = { id: newId(), step: run.steps, call: part.call, tool: part.tool, arguments: part.arguments, startedAt: at }
+  const row = {
+    id: newId(),
+    step: run.steps,
+    call: part.call,
+    tool: part.tool,
+    arguments: part.arguments,
+    startedAt: at,
+  }
   live.stage({ type: 'tool.started', step: run.steps, call: row.call, tool: row.tool, arguments: row.arguments })
   const policy = { decision: problem === null ? 'allow' : 'deny', rule: 'approved', reason: problem } as const
+  const denied = { ...row, status: 'denied', output: problem, endedAt: at } as const
+  if (problem !== null) stageEnd(live, run.steps, denied)
   await run.commit({
     messages: [run.message('assistant', [part])],
     toolCalls: [
-      problem === null
-        ? { ...row, status: 'started', policy, output: null, endedAt: null }
-        : { ...row, status: 'denied', policy, output: problem, endedAt: at },
+      problem === null ? { ...row, status: 'started', policy, output: null, endedAt: null } : { ...denied, policy },
     ],
-    toolCallEnds: approval
-      ? [{ id: approval.toolCall, status: 'succeeded', output: { continuedBy: turn.id }, endedAt: at }]
-      : [],
+    toolCallEnds:
+      approved && approval
+        ? [
+            {
+              id: approval.toolCall,
+              status: problem === null ? 'succeeded' : 'denied',
+              output: { continuedBy: turn.id },
+              endedAt: at,
+            },
+          ]
+        : [],
   })
-  const denied = { id: row.id, call: row.call, tool: row.tool, status: 'denied', startedAt: at, endedAt: at } as const
   return problem === null && tool && args?.ok
     ? await finishStep(run, run.steps, [row.call], [], [executeInput(run, row, tool, args.value)], false)
-    : await finishStep(run, run.steps, [row.call], [{ ...denied, output: problem }], [], false)
+    : await finishStep(run, run.steps, [row.call], [denied], [], false)
 }
+
+const mayNotRun = ({ input: { started } }: TurnRun, tool: Tool): boolean =>
+  decide(tool.risk, started.turn.options.authority).decision === 'deny'
 
 async function fateOf(
   run: TurnRun,
@@ -138,13 +167,16 @@ async function fateOf(
   const tool = agent.tools.find(({ name }) => name === call.tool)
   const again = async (): Promise<Fate> => {
     if (!tool) return { kind: 'stop', id: call.id, why: `the tool ${call.tool} is gone` }
-    const args = await checkArguments(tool, call.arguments)
+    if (mayNotRun(run, tool)) return { kind: 'stop', id: call.id, why: `the tool ${call.tool} may not run any more` }
+    const args = await checkArguments(tool, call.arguments, run.input.report)
     if (!args.ok) return { kind: 'stop', id: call.id, why: `the tool ${call.tool} has changed: ${args.problem}` }
     return { kind: 'run', input: executeInput(run, call, tool, args.value) }
   }
 
   if (call.status === 'waiting') {
-    if (!approval || approval.status === 'pending') return { kind: 'wait' }
+    if (run.input.started.turn.options.approvals === 'defer') return ended('deferred', deferredText, true)
+    if (!approval) return { kind: 'stop', id: call.id, why: `nobody was asked about ${call.tool}` }
+    if (approval.status === 'pending') return { kind: 'wait' }
     if (approval.status === 'denied') return ended('denied', 'a person denied this call')
     if (approval.status !== 'approved') return ended('denied', 'nobody approved this call in time')
     if (approval.argumentsHash !== hashCall(call.tool, call.arguments)) {
@@ -159,8 +191,11 @@ async function fateOf(
     if (tool?.risk === 'safe') {
       return ended('unknown', 'the outcome of this call is unknown: the server stopped while it ran')
     }
-    return { kind: 'stop', id: call.id, why: `the server stopped while ${call.tool} ran, and it may have had an effect` }
+    return {
+      kind: 'stop',
+      id: call.id,
+      why: `the server stopped while ${call.tool} ran, and it may have had an effect`,
+    }
   }
   return ended(call.status, call.output, true)
 }
-

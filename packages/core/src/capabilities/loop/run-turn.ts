@@ -2,11 +2,11 @@ import { isKeelsonError } from '../../kernel/errors.ts'
 import { isModelFailure, noUsage } from '../models/index.ts'
 import type { TurnError } from '../sessions/index.ts'
 import { assemble } from './context.ts'
-import { loopErrors } from './errors.ts'
+import { loopErrors, NotRecorded } from './errors.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
 import { runStep, type StepResult } from './step.ts'
 import type { Committed, StartedTurn } from './store.ts'
-import { NotRecorded, type TurnRun } from './turn-run.ts'
+import type { TurnRun } from './turn-run.ts'
 import { answerParts, useTools } from './use-tools.ts'
 
 /**
@@ -15,7 +15,9 @@ import { answerParts, useTools } from './use-tools.ts'
  */
 export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<StartedTurn | null> {
   const { signal } = run.input
+  for (const { id, status } of leftover?.toolCalls ?? []) if (status === 'started') run.open.add(id)
   try {
+    signal.throwIfAborted()
     if (leftover) {
       const paused = await settleLeftover(run, leftover)
       if (paused) return paused.next
@@ -35,6 +37,7 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
 /** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
 async function takeStep(run: TurnRun): Promise<Committed | null> {
   const { agent, candidates, clock, history, limits, live, signal } = run.input
+  signal.throwIfAborted()
   if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
   const step = run.steps + 1
   live.stage({ type: 'step.started', step, model: candidates[0]?.id ?? '', at: clock.now() })
@@ -87,17 +90,25 @@ async function failed(run: TurnRun, cause: unknown): Promise<Committed> {
   if (error.code === 'INTERNAL') run.input.report(cause, 'turn')
   const reply = started.turn.options.failureReply
   const message = reply === null ? null : run.message('assistant', [{ type: 'text', text: reply }], noUsage)
-  if (reply !== null) live.delta('text.delta', run.steps + 1, reply)
+  if (reply !== null) {
+    const step = run.steps + 1
+    // What the model had said of this step is not part of the reply.
+    live.stage({ type: 'step.started', step, model: '', at: clock.now() })
+    live.publish()
+    live.delta('text.delta', step, reply)
+  }
   live.stage({ type: 'turn.failed', error, message: message?.id ?? null, at: clock.now() })
-  return await run.commit({ status: 'failed', error, messages: message ? [message] : [] })
+  const toolCallEnds = givenUp(run, 'the turn failed')
+  return await run.commit({ status: 'failed', error, messages: message ? [message] : [], toolCallEnds })
 }
 
 async function cancelled(run: TurnRun): Promise<Committed> {
-  const at = run.input.clock.now()
-  run.input.live.stage({ type: 'turn.cancelled', at })
-  const toolCallEnds = [...run.open].map((id) => ({ id, status: 'unknown', output: 'cancelled', endedAt: at }) as const)
-  return await run.commit({ status: 'cancelled', toolCallEnds })
+  run.input.live.stage({ type: 'turn.cancelled', at: run.input.clock.now() })
+  return await run.commit({ status: 'cancelled', toolCallEnds: givenUp(run, 'cancelled') })
 }
+
+const givenUp = ({ input: { clock }, open }: TurnRun, why: string) =>
+  [...open].map((id) => ({ id, status: 'unknown', output: why, endedAt: clock.now() }) as const)
 
 function describe(cause: unknown): TurnError {
   if (isModelFailure(cause)) return { code: 'MODEL_FAILED', message: `the model provider failed: ${cause.failure}` }

@@ -1,25 +1,39 @@
+import type { Reach } from '../../kernel/context.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { TurnEventBody } from '../sessions/index.ts'
-import { loopErrors } from './errors.ts'
+import type { LoopDependencies } from './dependencies.ts'
+import { loopErrors, NotRecorded } from './errors.ts'
 import type { History, HistoryCache } from './history.ts'
 import type { Leftover, OutcomeDecision } from './resume-turn.ts'
 import { runTurn } from './run-turn.ts'
-import type { LoopDependencies } from './service.ts'
 import type { ResumedTurn, StartedTurn } from './store.ts'
-import { NotRecorded, TurnRun } from './turn-run.ts'
+import { TurnRun } from './turn-run.ts'
 
 /** A turn that could not be recorded is tried again after this; doubles up to a minute. */
 const firstRetryMs = 1_000
 const longestRetryMs = 60_000
+/** A turn that a store which works refuses so often is given up: every try may call a model. */
+const mostRetries = 5
 const takeOverBatch = 50
+/** More than one turn can ask for. */
+const mostApprovals = 10_000
 
 type ResumeReason = Extract<TurnEventBody, { type: 'turn.resumed' }>['reason']
 
 interface Resumption {
   readonly reason: ResumeReason
   readonly leftover: Leftover
-  readonly logSequence: number
+  /** Position of the last stored event. */
+  readonly stored: number
+  /** False when the turn has nothing to go on with. */
+  readonly begun: boolean
+}
+
+interface Running {
+  readonly aborter: AbortController
+  readonly toolAborter: AbortController
+  readonly done: Promise<void>
 }
 
 /** The turns that run in this process. */
@@ -32,36 +46,58 @@ export interface Runner {
   takeOver(staleBefore: number): Promise<void>
   /** Stops a turn that runs here. */
   cancel(turn: string): void
-  /** Aborts every turn and waits until all have stopped; what they have not finished goes on after the next start. */
-  stop(): Promise<void>
+  /**
+   * Aborts every turn and waits until all have stopped; what they have not finished goes on after the next start. Tools
+   * that run may end within `graceMs`, so that their results are known.
+   */
+  stop(graceMs: number): Promise<void>
 }
 
 export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
   const { agents, approvals, clock, histories, instance, limits, models, newId, realtime, report, store } = dependencies
-  const running = new Map<string, { readonly aborter: AbortController; readonly done: Promise<void> }>()
-  let stopped = false
+  const running = new Map<string, Running>()
+  /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
+  const claimed = new Map<string, { cancelled: boolean }>()
+  /** How often in a row a turn could not be recorded. */
+  const unrecorded = new Map<string, number>()
+  const stopping = new AbortController()
 
   function launch(started: StartedTurn, resumption: Resumption | null): LiveTurn {
     const { id } = started.turn
-    const live = realtime.open(id, resumption?.logSequence ?? 0)
-    const aborter = new AbortController()
-    if (stopped) aborter.abort(loopErrors.RUNTIME_STOPPED())
-    if (started.turn.cancelRequested) aborter.abort(loopErrors.TURN_CANCELLED())
-    const done = run(started, resumption, live, aborter)
-    running.set(id, { aborter, done })
+    const live = realtime.open(id, resumption?.stored, resumption?.reason === 'takeover')
+    const [aborter, toolAborter] = [new AbortController(), new AbortController()]
+    const done = run(started, resumption, live, aborter.signal, toolAborter.signal)
+    running.set(id, { aborter, toolAborter, done })
+    if (stopping.signal.aborted) aborter.abort(loopErrors.RUNTIME_STOPPED())
+    if (started.turn.cancelRequested) cancel(id)
     return live
   }
 
-  async function run(started: StartedTurn, resumption: Resumption | null, live: LiveTurn, aborter: AbortController) {
+  function cancel(turn: string): void {
+    const here = running.get(turn)
+    const reason = loopErrors.TURN_CANCELLED()
+    here?.aborter.abort(reason)
+    here?.toolAborter.abort(reason)
+    const claim = claimed.get(turn)
+    if (claim) claim.cancelled = true
+  }
+
+  async function run(
+    started: StartedTurn,
+    resumption: Resumption | null,
+    live: LiveTurn,
+    signal: AbortSignal,
+    toolSignal: AbortSignal,
+  ) {
     const { turn, lease, lastSequence } = started
     const reach = { tenant: turn.tenant, subject: turn.subject }
     let next: StartedTurn | null = null
-    let retry = false
+    let waits = false
     let history: History | undefined
     try {
       const at = clock.now()
       live.stage(
-        resumption
+        resumption?.begun
           ? { type: 'turn.resumed', reason: resumption.reason, at }
           : { type: 'turn.started', session: turn.session, agent: turn.agent, at },
       )
@@ -69,50 +105,72 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
       const setup = prepare(started)
       if ('error' in setup) {
         live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
-        const change = { at, status: 'failed', error: setup.error, log: live.takeLog() } as const
+        const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
+        const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
+        const change = { at, status: 'failed', error: setup.error, log: live.takeLog(), toolCallEnds } as const
         next = (await store.commit(lease, change)).next
         live.publish()
-        return
+      } else {
+        // What was just accepted is known; only an older tail has to be read.
+        const { id, input: parts } = turn
+        const newest = resumption ? undefined : { sequence: lastSequence, turn: id, role: 'user' as const, parts }
+        const loaded = await histories.load(reach, turn.session, lastSequence, newest)
+        history = loaded
+        const turnRun = new TurnRun({
+          ...setup,
+          started,
+          history: loaded,
+          live,
+          store,
+          clock,
+          newId,
+          limits,
+          signal,
+          toolSignal,
+          stopping: stopping.signal,
+          approvals: () => approvals.list(reach, { limit: mostApprovals, offset: 0 }, { turn: id }),
+          approvedBy: (approval) => approvals.get(reach, approval),
+          catchUp: (sequence) => histories.read(loaded, reach, turn.session, sequence),
+          cancel: () => cancel(id),
+          report,
+        })
+        next = await runTurn(turnRun, resumption?.leftover ?? null)
+        waits = turnRun.waits
       }
-      // What was just accepted is known; only an older tail has to be read.
-      const newest = resumption ? undefined : { sequence: lastSequence, role: 'user' as const, parts: turn.input }
-      history = await histories.load(reach, turn.session, lastSequence, newest)
-      const turnRun = new TurnRun({
-        ...setup,
-        started,
-        history,
-        live,
-        store,
-        clock,
-        newId,
-        limits,
-        signal: aborter.signal,
-        approvals: () => approvals.list(reach, { limit: 1_000, offset: 0 }, { turn: turn.id }),
-        approvedBy: (id) => approvals.get(reach, id),
-        cancel: () => aborter.abort(loopErrors.TURN_CANCELLED()),
-        report,
-      })
-      next = await runTurn(turnRun, resumption?.leftover ?? null)
+      unrecorded.delete(turn.id)
     } catch (thrown) {
       const error = thrown instanceof NotRecorded ? thrown.cause : thrown
-      live.fail(aborter.signal.aborted ? loopErrors.RUNTIME_STOPPED() : error)
-      retry = !aborter.signal.aborted && !(isKeelsonError(error) && error.code === 'LEASE_LOST')
-      if (!aborter.signal.aborted) report(error, `turn ${turn.id}`)
+      if (stopping.signal.aborted) live.fail(stopping.signal.reason)
+      else {
+        report(error, `turn ${turn.id}`)
+        if (isKeelsonError(error) && error.code === 'LEASE_LOST') unrecorded.delete(turn.id)
+        else tryAgainLater(turn.id)
+      }
     } finally {
       if (history) histories.keep(turn.session, history)
       live.end()
       realtime.close(live)
       running.delete(turn.id)
       if (next) launch(next, null)
-      if (retry) tryAgain(turn.id, firstRetryMs)
+      if (waits) resumeIfDecided(reach, turn.id).catch((error) => report(error, `turn ${turn.id}`))
     }
+  }
+
+  /** The decision may have come before there was anything to resume. */
+  async function resumeIfDecided(reach: Reach, turn: string): Promise<void> {
+    const open = await approvals.list(reach, { limit: 1, offset: 0 }, { turn, status: 'pending' })
+    if (open.length === 0) await resume(turn, 'approval', null)
   }
 
   /** The agent and the models of a turn, or why there are none any more. */
   function prepare({ turn }: StartedTurn) {
+    if ((unrecorded.get(turn.id) ?? 0) > mostRetries) return { error: { code: 'INTERNAL', message: 'internal error' } }
     try {
       const agent = agents.find(turn.agent)
-      const { candidates } = models.select(agent.models, turn.selection?.strategy === 'override' ? turn.selection.chosen : null)
+      const { candidates } = models.select(
+        agent.models,
+        turn.selection?.strategy === 'override' ? turn.selection.chosen : null,
+      )
       return { agent, candidates }
     } catch (error) {
       if (!isKeelsonError(error)) throw error
@@ -120,27 +178,39 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     }
   }
 
-  /** The store could not be written: the lease is still ours, and the turn is where its last commit point left it. */
+  /** The store did not take it: the lease is still ours, and the turn is where its last commit point left it. */
+  function tryAgainLater(turn: string): void {
+    const times = unrecorded.get(turn) ?? 0
+    unrecorded.set(turn, times + 1)
+    tryAgain(turn, Math.min(firstRetryMs * 2 ** times, longestRetryMs))
+  }
+
   function tryAgain(turn: string, wait: number): void {
     clock.after(wait, () => {
-      if (stopped || running.has(turn)) return
+      if (stopping.signal.aborted) return
       resume(turn, 'takeover', null).catch(() => tryAgain(turn, Math.min(wait * 2, longestRetryMs)))
     })
   }
 
   const launchResumed = (resumed: ResumedTurn, reason: ResumeReason, decision: OutcomeDecision | null) => {
-    // A turn that had not begun has nothing to go on with.
-    const begun = resumed.turn.steps > 0 || resumed.logSequence > 0
-    const leftover = { toolCalls: resumed.toolCalls, decision }
-    launch(resumed, begun ? { reason, leftover, logSequence: resumed.logSequence } : null)
+    const { logSequence: stored, toolCalls, turn } = resumed
+    launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
   }
 
+  /** Two askers at once must not both get the lease: the second would take it from the first. */
   async function resume(turn: string, reason: ResumeReason, decision: OutcomeDecision | null): Promise<boolean> {
-    if (running.has(turn)) return false
-    const resumed = await store.resume(turn, instance, clock.now())
-    if (!resumed) return false
-    launchResumed(resumed, reason, decision)
-    return true
+    if (running.has(turn) || claimed.has(turn)) return false
+    const claim = { cancelled: false }
+    claimed.set(turn, claim)
+    try {
+      const resumed = await store.resume(turn, instance, clock.now())
+      if (!resumed) return false
+      launchResumed(resumed, reason, decision)
+      if (claim.cancelled) cancel(turn)
+      return true
+    } finally {
+      claimed.delete(turn)
+    }
   }
 
   return {
@@ -151,19 +221,23 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
       for (;;) {
         const turns = await store.takeOver(instance, staleBefore, clock.now(), takeOverBatch)
         for (const turn of turns) launchResumed(turn, 'takeover', null)
-        if (turns.length < takeOverBatch || stopped) return
+        if (turns.length < takeOverBatch || stopping.signal.aborted) return
       }
     },
 
-    cancel(turn) {
-      running.get(turn)?.aborter.abort(loopErrors.TURN_CANCELLED())
-    },
+    cancel,
 
-    async stop() {
-      stopped = true
+    async stop(graceMs) {
+      stopping.abort(loopErrors.RUNTIME_STOPPED())
+      const { reason } = stopping.signal
       const all = [...running.values()]
-      for (const { aborter } of all) aborter.abort(loopErrors.RUNTIME_STOPPED())
+      for (const { aborter } of all) aborter.abort(reason)
+      const endTools = () => {
+        for (const { toolAborter } of all) toolAborter.abort(reason)
+      }
+      const cancelTimer = graceMs > 0 ? clock.after(graceMs, endTools) : endTools()
       await Promise.all(all.map(({ done }) => done))
+      cancelTimer?.()
     },
   }
 }

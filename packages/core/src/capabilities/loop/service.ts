@@ -1,37 +1,15 @@
 import { createHash } from 'node:crypto'
-import type { Implementation, Ready } from '../../contract/invoke.ts'
-import type { Clock } from '../../kernel/clock.ts'
-import { type CallContext, isOperator, type Owner, reachOf } from '../../kernel/context.ts'
-import type { NewId } from '../../kernel/ids.ts'
+import type { Implementation } from '../../contract/invoke.ts'
+import { type CallContext, isOperator, type Owner, ownerOf, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
-import type { Agents } from '../agents/index.ts'
-import type { ApprovalStore } from '../approvals/index.ts'
-import type { Models } from '../models/index.ts'
-import type { Realtime } from '../realtime/index.ts'
-import { type Part, type Session, type SessionStore, sessionErrors, type Turn } from '../sessions/index.ts'
+import { type NewSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
+import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
-import type { TurnLimits } from './limits.ts'
 import { createRunner, type Runner } from './runner.ts'
-import type { Accepted, LoopStore } from './store.ts'
+import type { Accepted } from './store.ts'
 import { type AcceptedTurn, TurnHandle } from './turn-handle.ts'
-
-export interface LoopDependencies {
-  readonly store: LoopStore
-  readonly sessions: SessionStore
-  readonly approvals: ApprovalStore
-  readonly agents: Agents
-  readonly models: Models
-  readonly realtime: Realtime
-  readonly clock: Clock
-  readonly newId: NewId
-  readonly limits: TurnLimits
-  /** This runtime's name in leases. */
-  readonly instance: string
-  readonly ready: Ready
-  report(error: unknown, where: string): void
-}
 
 export interface Loop extends Implementation<typeof turnOperations> {
   run(context: CallContext, agent: string, options: RunOptions): TurnHandle
@@ -43,57 +21,104 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   const { agents, clock, instance, limits, models, newId, ready, realtime, sessions, store } = dependencies
   const runner = createRunner({ ...dependencies, histories: new HistoryCache(sessions, limits.historyBytes) })
 
+  /** The newest request of each owner and key that names no session: the next one waits for it. */
+  const keyed = new Map<string, Promise<unknown>>()
+
   async function accept(context: CallContext, agentId: string, options: RunOptions): Promise<AcceptedTurn> {
-    const { principal } = context
     const agent = agents.find(agentId)
     const input = checkMessage(options.message, limits.messageBytes)
     const starting = ready()
-    if (starting) await starting
-    const session = await sessionFor(context, agentId, options)
-    const { selection } = models.select(agent.models, session.model)
-    const owner: Owner = { tenant: session.tenant, subject: session.subject }
-    const inputHash = createHash('sha256').update(JSON.stringify([agentId, input])).digest('hex')
-    const createdAt = clock.now()
-    const { idempotencyKey: key, refuseDuplicateWithinMs: window } = options
-    const accepted = await store.accept(owner, {
-      turn: {
-        id: newId(),
-        session: session.id,
-        agent: agentId,
-        generation: 0,
-        options: {
-          authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
-          approvals: options.approvals ?? 'suspend',
-          failureReply: options.failureReply ?? null,
-          continues: options.continues ?? null,
-        },
-        selection,
-        userMessage: newId(),
-        input,
-        createdAt,
-      },
-      instance,
-      whenBusy: options.whenBusy ?? 'wait',
-      maxQueued: limits.queuedTurns,
-      inputHash,
-      refuseDuplicateSince: window === undefined ? null : createdAt - window,
-      idempotency: key === undefined ? null : { key, hash: hashRequest(session.id, options, inputHash) },
-    })
-    return outcomeOf(accepted)
+    if (starting !== undefined) await starting
+    if (options.session !== undefined) {
+      const session = await sessionOf(context, agentId, options.session, options)
+      const { selection } = models.select(agent.models, session.model)
+      return outcomeOf(await offer(context, session, session.id, agentId, input, selection, options))
+    }
+    const { selection } = models.select(agent.models, null)
+    const owner = ownerOf(context.principal)
+    const session = newId()
+    const open = async () => {
+      await sessions.create(owner, blankSession(session, agentId))
+      return await offer(context, owner, session, agentId, input, selection, options)
+    }
+    const { idempotencyKey: key, refuseDuplicateWithinMs } = options
+    if (key === undefined && refuseDuplicateWithinMs === undefined) return outcomeOf(await open())
+    // A repeated request must leave no empty session behind: it is offered before there is one.
+    const openUnlessKnown = async () => {
+      const known = await offer(context, owner, session, agentId, input, selection, options)
+      return known.outcome === 'no-session' ? await open() : known
+    }
+    return outcomeOf(await inTurn(JSON.stringify([owner.tenant, owner.subject, key]), openUnlessKnown))
   }
 
-  /** A repeated request that named no session is the same request, although its session would be a new one. */
-  const hashRequest = (session: string, options: RunOptions, inputHash: string) =>
-    options.session === undefined ? inputHash : `${session}:${inputHash}`
-
-  async function sessionFor({ principal }: CallContext, agent: string, options: RunOptions): Promise<Session> {
-    const { session: id, sameAgent } = options
-    if (id === undefined) {
-      const createdAt = clock.now()
-      const { tenant, subject } = principal
-      const blank = { id: newId(), agent, scope: null, title: null, metadata: null, createdAt }
-      return await sessions.create({ tenant, subject }, blank)
+  async function inTurn<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
+    const before = keyed.get(key) ?? Promise.resolve()
+    const result = before.then(work, work)
+    keyed.set(key, result)
+    try {
+      return await result
+    } finally {
+      if (keyed.get(key) === result) keyed.delete(key)
     }
+  }
+
+  function offer(
+    { principal }: CallContext,
+    { tenant, subject }: Owner,
+    session: string,
+    agent: string,
+    input: readonly Part[],
+    selection: Selection,
+    options: RunOptions,
+  ): Promise<Accepted> {
+    const { continues = null, refuseDuplicateWithinMs: window } = options
+    const inputHash = createHash('sha256')
+      .update(JSON.stringify([agent, input]))
+      .digest('hex')
+    // An approved call is carried out once, whoever asks.
+    const key = continues === null ? options.idempotencyKey : `approval:${continues}`
+    // A repeated request that named no session is the same request, although its session would be a new one.
+    const hash = options.session === undefined ? inputHash : `${session}:${inputHash}`
+    const createdAt = clock.now()
+    return store.accept(
+      { tenant, subject },
+      {
+        turn: {
+          id: newId(),
+          session,
+          agent,
+          generation: 0,
+          options: {
+            authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
+            approvals: options.approvals ?? 'suspend',
+            failureReply: options.failureReply ?? null,
+            continues,
+          },
+          selection,
+          userMessage: newId(),
+          input,
+          createdAt,
+        },
+        instance,
+        whenBusy: options.whenBusy ?? 'wait',
+        maxQueued: limits.queuedTurns,
+        inputHash,
+        refuseDuplicateSince: window === undefined ? null : createdAt - window,
+        idempotency: key === undefined ? null : { key, hash },
+      },
+    )
+  }
+
+  const blankSession = (id: string, agent: string): NewSession => ({
+    id,
+    agent,
+    scope: null,
+    title: null,
+    metadata: null,
+    createdAt: clock.now(),
+  })
+
+  async function sessionOf({ principal }: CallContext, agent: string, id: string, { sameAgent }: RunOptions) {
     const session = await sessions.get(reachOf(principal), id)
     if (!session) throw sessionErrors.SESSION_NOT_FOUND()
     if (sameAgent && session.agent !== agent) throw loopErrors.SESSION_OF_OTHER_AGENT()
@@ -129,13 +154,11 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   }
 
   const handle = (context: CallContext, accepted: Promise<AcceptedTurn>) =>
-    new TurnHandle(accepted, (turn, after, signal) =>
-      realtime.follow(reachOf(context.principal), turn, after, signal),
-    )
+    new TurnHandle(accepted, (turn, after, signal) => realtime.follow(reachOf(context.principal), turn, after, signal))
 
   async function attach(context: CallContext, id: string): Promise<AcceptedTurn> {
     const starting = ready()
-    if (starting) await starting
+    if (starting !== undefined) await starting
     return { turn: await find(context, id), live: null }
   }
 
@@ -148,6 +171,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
       const cancelled = await store.cancel(reachOf(context.principal), id, instance, clock.now())
       if (!cancelled) return await find(context, id)
       runner.cancel(id)
+      realtime.touch(id)
       if (cancelled.next) runner.launch(cancelled.next, null)
       return cancelled.turn
     },

@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts'
+import { isKeelsonError } from '../../kernel/errors.ts'
 import {
   type FailureClass,
   isModelFailure,
@@ -10,8 +11,9 @@ import {
 } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Usage } from '../sessions/index.ts'
+import { NotRecorded } from './errors.ts'
 import type { TurnLimits } from './limits.ts'
-import { NotRecorded } from './turn-run.ts'
+import { pause } from './pause.ts'
 
 export interface StepCall {
   readonly call: string
@@ -73,7 +75,7 @@ export async function runStep(input: StepInput): Promise<StepResult> {
       } catch (error) {
         signal.throwIfAborted()
         if (error instanceof NotRecorded) throw error
-        last = isModelFailure(error) ? error : new ModelFailure('server', 'the provider threw', { cause: error })
+        last = failureOf(error)
         input.failed(model, last)
         if (last.failure === 'content-refused') throw last
         const wait = last.retryAfterMs ?? limits.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
@@ -91,48 +93,73 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   const aborter = new AbortController()
   const answer = { text: '', reasoning: '', calls: [] as StepCall[] }
   let finish: Extract<ModelPart, { type: 'finish' }> | undefined
-  const startedAt = clock.now()
-  let lastPartAt = 0
+  let startedAt = clock.now()
+  let lastPartAt: number | null = null
+  let length = 0
 
   const consume = async () => {
-    for await (const part of model.provider.stream(model.name, request, aborter.signal)) {
-      // A provider that ignores its signal may go on; nobody listens any more.
-      if (aborter.signal.aborted) return
-      lastPartAt = clock.now()
-      if (part.type === 'text') {
-        answer.text += part.text
-        live.delta('text.delta', step, part.text)
-      } else if (part.type === 'reasoning') {
-        answer.reasoning += part.text
-        live.delta('reasoning.delta', step, part.text)
-      } else if (part.type === 'tool-call') {
-        answer.calls.push({ call: part.call, tool: part.tool, arguments: part.arguments })
-      } else {
-        finish = part
+    const parts = model.provider.stream(model.name, request, aborter.signal)[Symbol.asyncIterator]()
+    try {
+      for (let next = await parts.next(); !next.done; next = await parts.next()) {
+        // A provider that ignores its signal may go on; nobody listens any more.
+        if (aborter.signal.aborted) return
+        const part = next.value
+        lastPartAt = clock.now()
+        if (part.type === 'finish') {
+          finish = part
+          return
+        }
+        length += part.type === 'tool-call' ? part.tool.length + part.arguments.length + 1 : part.text.length
+        if (length > limits.answerLength) {
+          throw new ModelFailure('malformed', `the answer is longer than ${limits.answerLength} characters`)
+        }
+        if (part.type === 'text') {
+          answer.text += part.text
+          live.delta('text.delta', step, part.text)
+        } else if (part.type === 'reasoning') {
+          answer.reasoning += part.text
+          live.delta('reasoning.delta', step, part.text)
+        } else {
+          answer.calls.push({ call: part.call, tool: part.tool, arguments: part.arguments })
+        }
       }
-      if (answer.text.length + answer.reasoning.length > limits.answerLength) {
-        throw new ModelFailure('malformed', `the answer is longer than ${limits.answerLength} characters`)
-      }
+    } finally {
+      // Not awaited: the answer does not wait for what a provider still has to clear away.
+      parts.return?.().catch(() => {})
     }
-    if (!finish) throw new ModelFailure('network', 'the stream ended before the answer was finished')
+    throw new ModelFailure('network', 'the stream ended before the answer was finished')
   }
 
+  let flushing: Promise<void> | undefined
   let stopWatching = () => {}
   const watch = new Promise<never>((_, reject) => {
     const giveUp = (reason: unknown) => {
       reject(reason)
       aborter.abort(reason)
     }
+    let lookedAt = startedAt
     const look = () => {
       const now = clock.now()
-      const [over, what] = lastPartAt
-        ? [lastPartAt + limits.idleMs, 'nothing more came']
-        : [startedAt + limits.firstTokenMs, 'nothing came']
+      // A clock that was set back must not make the limits longer by as much.
+      startedAt -= Math.max(0, lookedAt - now)
+      if (lastPartAt !== null) lastPartAt = Math.min(lastPartAt, now)
+      lookedAt = now
+      const [over, what] =
+        lastPartAt === null
+          ? [startedAt + limits.firstTokenMs, 'nothing came']
+          : [lastPartAt + limits.idleMs, 'nothing more came']
       if (now >= Math.min(over, startedAt + limits.stepMs)) {
         giveUp(new ModelFailure('timeout', now >= over ? `${what} in time` : 'the answer took too long'))
         return
       }
-      if (live.hasUnstored) input.flush().catch(giveUp)
+      if (live.hasUnstored && !flushing) {
+        flushing = input
+          .flush()
+          .catch(giveUp)
+          .finally(() => {
+            flushing = undefined
+          })
+      }
       cancelTimer = clock.after(Math.min(limits.flushMs, over - now, startedAt + limits.stepMs - now), look)
     }
     let cancelTimer = clock.after(Math.min(limits.flushMs, limits.firstTokenMs, limits.stepMs), look)
@@ -151,22 +178,27 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
     throw error
   } finally {
     stopWatching()
+    // What was said is stored before what comes after it.
+    await flushing
   }
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
-  return { model, ...answer, reason, usage }
+  return { model, ...answer, calls: distinct(answer.calls), reason, usage }
 }
 
-/** Waits on the clock; rejects with the abort reason. */
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => {
-      cancel()
-      reject(signal.reason)
-    }
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', aborted)
-      resolve()
-    })
-    signal.addEventListener('abort', aborted, { once: true })
+/** Results are told apart by the id of their call; some servers leave it out or repeat it. */
+function distinct(calls: readonly StepCall[]): StepCall[] {
+  const seen = new Set<string>()
+  return calls.map((each, index) => {
+    let { call } = each
+    for (let number = index + 1; call === '' || seen.has(call); number += 1) call = `${each.call || 'call'}_${number}`
+    seen.add(call)
+    return call === each.call ? each : { ...each, call }
   })
+}
+
+/** A typed error of the provider says that it cannot be used at all; anything else that is thrown may pass. */
+function failureOf(error: unknown): ModelFailure {
+  if (isModelFailure(error)) return error
+  if (isKeelsonError(error)) return new ModelFailure('bad-request', error.message, { cause: error })
+  return new ModelFailure('server', 'the provider threw', { cause: error })
 }

@@ -157,7 +157,12 @@ export interface LoopStore {
    * Marks a turn to be cancelled. A queued or waiting one is cancelled at once and, if it held the session, the next one
    * starts; a running one is only marked. Null when there is no such turn or it has settled.
    */
-  cancel(reach: Reach, turn: string, instance: string, at: number): Promise<{ turn: Turn; next: StartedTurn | null } | null>
+  cancel(
+    reach: Reach,
+    turn: string,
+    instance: string,
+    at: number,
+  ): Promise<{ turn: Turn; next: StartedTurn | null } | null>
 
   /**
    * Leases a `waiting` or `interrupted` turn that nobody runs, or anew a running one that this instance already holds.

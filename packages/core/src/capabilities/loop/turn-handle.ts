@@ -1,6 +1,6 @@
-import type { LiveTurn } from '../realtime/index.ts'
 import { noUsage } from '../models/index.ts'
-import type { Turn, TurnError, TurnEvent, TurnStatus, Usage } from '../sessions/index.ts'
+import type { LiveTurn } from '../realtime/index.ts'
+import { endsTurn, type Turn, type TurnError, type TurnEvent, type TurnStatus, type Usage } from '../sessions/index.ts'
 import { loopErrors } from './errors.ts'
 
 /** What came of a turn. */
@@ -61,7 +61,16 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
   async *events(options: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncGenerator<TurnEvent> {
     const { turn, live } = await this.#accepted
     const { after = 0, signal } = options
-    yield* live && after >= live.first ? live.read(after, signal) : this.#follow(turn.id, after, signal)
+    let position = after
+    if (live && after >= live.first) {
+      for await (const event of live.read(after, signal)) {
+        position = event.sequence
+        yield event
+        if (endsTurn(event.type) || event.type === 'turn.waiting') return
+      }
+    }
+    // It runs elsewhere, or was left before its end and goes on in a while.
+    yield* this.#follow(turn.id, position, signal)
   }
 
   /** What came of it, whatever that is. Rejects only when the turn was not accepted or cannot be followed here. */

@@ -1,12 +1,15 @@
 import type { Clock } from '../../kernel/clock.ts'
+import { isKeelsonError } from '../../kernel/errors.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agent } from '../agents/index.ts'
 import type { Approval } from '../approvals/index.ts'
 import { costOf, type Model } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { ContextSegment, NewMessage, Part, Usage } from '../sessions/index.ts'
+import { NotRecorded } from './errors.ts'
 import type { History } from './history.ts'
 import type { TurnLimits } from './limits.ts'
+import { pause } from './pause.ts'
 import type { StepResult } from './step.ts'
 import type { Committed, LoopStore, StartedTurn, TurnCommit } from './store.ts'
 
@@ -21,27 +24,29 @@ export interface RunTurn {
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits
-  /** Aborted with `TURN_CANCELLED`, or with anything else when the runtime stops. */
+  /** Aborted with `TURN_CANCELLED`, or with anything else when the runtime stops: no model call goes on. */
   readonly signal: AbortSignal
+  /** Aborted by cancel too, but when the runtime stops only after the time that running tools are given to end. */
+  readonly toolSignal: AbortSignal
+  /** Aborted when the runtime stops. */
+  readonly stopping: AbortSignal
   /** The turn's approvals, decided or not. */
   approvals(): Promise<Approval[]>
   approvedBy(approval: string): Promise<Approval | null>
-  /** Aborts `signal`: a cancel was asked for on another instance. */
+  /** Reads into `history` what others have appended to the session, up to a sequence. */
+  catchUp(lastSequence: number): Promise<void>
+  /** Aborts `signal` and `toolSignal`: a cancel was asked for on another instance. */
   cancel(): void
   report(error: unknown, where: string): void
 }
 
-/** The store did not take a write: the turn is where its last commit point left it, and nothing may be made of it. */
-export class NotRecorded extends Error {
-  constructor(cause: unknown) {
-    super('the turn could not be recorded', { cause })
-    this.name = 'NotRecorded'
-  }
-}
+/** Between two tries to record a commit point. Doubles. */
+const firstWaitMs = 250
+const longestWaitMs = 30_000
 
-const notRecorded = (cause: unknown): never => {
-  throw new NotRecorded(cause)
-}
+/** The database is full, locked or cannot be written: somebody may put that right while the turn is kept here. */
+const mayPass = (error: unknown): boolean =>
+  isKeelsonError(error) && error.kind === 'unavailable' && error.code !== 'STORE_CLOSED'
 
 /** The running totals of a turn. */
 export class TurnRun {
@@ -51,8 +56,10 @@ export class TurnRun {
   cost: number | null
   model: string | null
   segments: readonly ContextSegment[] = []
-  /** Calls that run now, by row id: what a cancel leaves with an unknown outcome. */
+  /** Calls that have started and not ended, by row id: what a cancel leaves with an unknown outcome. */
   readonly open = new Set<string>()
+  /** The last commit let the turn wait. */
+  waits = false
 
   constructor(input: RunTurn) {
     const { turn } = input.started
@@ -65,8 +72,9 @@ export class TurnRun {
 
   /** One commit point: what is given, the events staged since the last one, and the totals. Then readers see them. */
   async commit(change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost'>): Promise<Committed> {
-    const { clock, history, live, started, store } = this.input
-    const committed = await store.commit(started.lease, {
+    const { clock, history, live } = this.input
+    const { messages = [], status } = change
+    const committed = await this.#record({
       ...change,
       at: clock.now(),
       log: live.takeLog(),
@@ -75,15 +83,48 @@ export class TurnRun {
       cost: this.cost,
       ...(this.model === null ? {} : { model: this.model }),
       ...(this.segments.length === 0 ? {} : { context: this.segments }),
-    }).catch(notRecorded)
-    // Somebody may have appended in between: the cache then reads the whole tail anew.
-    const messages = change.messages ?? []
+    })
     if (history.lastSequence + messages.length === committed.lastSequence) {
-      for (const { role, parts } of messages) history.add({ sequence: history.lastSequence + 1, role, parts })
+      for (const { turn, role, parts } of messages)
+        history.add({ sequence: history.lastSequence + 1, turn, role, parts })
+    } else if (status === undefined) {
+      await this.#recorded(this.input.catchUp(committed.lastSequence))
     }
     live.publish()
-    if (committed.cancelRequested && change.status === undefined) this.input.cancel()
-    return committed
+    if (committed.cancelRequested && status === undefined) this.input.cancel()
+    this.waits = status === 'waiting'
+    return this.waits && committed.cancelRequested ? await this.#cancelWaiting(committed) : committed
+  }
+
+  /** Tries until the store takes it: a model's answer and the results of tools cannot be had again for nothing. */
+  async #record(change: TurnCommit): Promise<Committed> {
+    const { clock, report, started, stopping, store } = this.input
+    for (let wait = firstWaitMs; ; wait = Math.min(wait * 2, longestWaitMs)) {
+      try {
+        return await store.commit(started.lease, change)
+      } catch (error) {
+        if (!mayPass(error) || stopping.aborted) throw new NotRecorded(error)
+        report(error, `turn ${started.turn.id}`)
+        await pause(clock, wait, stopping).catch(() => {})
+      }
+    }
+  }
+
+  /** The turn was cancelled while it came to wait: nobody runs it who could see that later. */
+  async #cancelWaiting(committed: Committed): Promise<Committed> {
+    const { clock, started, store } = this.input
+    const { id, tenant, subject } = started.turn
+    const cancelling = store.cancel({ tenant, subject }, id, started.lease.instance, clock.now())
+    const cancelled = await this.#recorded(cancelling)
+    return { ...committed, next: cancelled?.next ?? null }
+  }
+
+  async #recorded<Value>(work: Promise<Value>): Promise<Value> {
+    try {
+      return await work
+    } catch (error) {
+      throw new NotRecorded(error)
+    }
   }
 
   message(role: NewMessage['role'], parts: readonly Part[], usage: Usage | null = null): NewMessage {
@@ -94,9 +135,10 @@ export class TurnRun {
   count({ usage, model }: StepResult): void {
     const before = this.usage
     const cost = costOf(usage, model.price)
+    const first = this.model === null
     this.steps += 1
     this.model = model.id
-    this.cost = cost === null || this.cost === null ? (this.steps === 1 ? cost : null) : this.cost + cost
+    this.cost = first ? cost : cost === null || this.cost === null ? null : this.cost + cost
     this.usage = {
       input: before.input + usage.input,
       cacheRead: before.cacheRead + usage.cacheRead,
@@ -106,9 +148,16 @@ export class TurnRun {
     }
   }
 
-  /** Stores what the step has said so far. */
+  /** Stores what the step has said so far. What cannot be stored now is stored with what comes next. */
   async flush(): Promise<void> {
-    const { live, started, store } = this.input
-    await store.flush(started.lease, live.takeLog()).catch(notRecorded)
+    const { live, report, started, store } = this.input
+    const log = live.takeLog()
+    try {
+      await store.flush(started.lease, log)
+    } catch (error) {
+      if (!mayPass(error)) throw new NotRecorded(error)
+      live.putBack(log)
+      report(error, `turn ${started.turn.id}`)
+    }
   }
 }

@@ -1,29 +1,33 @@
-import type { Part } from '../sessions/index.ts'
-import { type CallEnd, type ExecuteInput, executeCalls, type PlannedCall, planCalls, type RanCall } from './execute-tools.ts'
 import type { LiveTurn } from '../realtime/index.ts'
+import type { Part } from '../sessions/index.ts'
 import type { Tool } from '../tools/index.ts'
+import {
+  type CallEnd,
+  type ExecuteInput,
+  executeCalls,
+  type PlannedCall,
+  planCalls,
+  type RanCall,
+} from './execute-tools.ts'
+import { unlessAborted } from './pause.ts'
 import type { StepResult } from './step.ts'
 import type { Committed } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
 
 /** Plans, asks for and runs the calls of a step. The commit that paused the turn, or null when it goes on. */
 export async function useTools(run: TurnRun, step: number, result: StepResult): Promise<Committed | null> {
-  const { agent, clock, limits, live, newId, started } = run.input
+  const { agent, clock, limits, live, newId, report, signal, started } = run.input
   const { turn } = started
   const { authority, approvals: mode } = turn.options
-  const planned = await planCalls(result.calls, {
-    agent,
-    authority,
-    generation: turn.generation,
-    step,
-    limits,
-    clock,
-    newId,
-  })
+  const { generation } = turn
+  const planning = planCalls(result.calls, { agent, authority, generation, step, limits, clock, newId, report })
+  const planned = await unlessAborted(planning, signal)
+  const known = planned.flatMap(({ row, approval }): CallEnd[] => settledAtOnce(row, approval, mode, clock.now()))
   for (const { row, approval } of planned) {
     live.stage({ type: 'tool.started', step, call: row.call, tool: row.tool, arguments: row.arguments })
     if (approval) live.stage({ type: 'approval.requested', approval: approval.id, call: row.call, ...asked(approval) })
   }
+  for (const end of known) stageEnd(live, step, end)
   // C2: from here on a crash finds every call of the step.
   await run.commit({
     messages: [run.message('assistant', [...answerParts(result), ...callParts(result)], result.usage)],
@@ -32,24 +36,25 @@ export async function useTools(run: TurnRun, step: number, result: StepResult): 
   })
   const calls = planned.flatMap(({ row, run: ready }) => (ready ? executeInput(run, row, ready.tool, ready.args) : []))
   const waits = mode === 'suspend' && planned.some(({ approval }) => approval !== null)
-  const known = planned.flatMap(({ row, approval }): CallEnd[] => settledAtOnce(row, approval, mode, clock.now()))
-  return await finishStep(run, step, planned.map(({ row }) => row.call), known, calls, waits)
+  const order = planned.map(({ row }) => row.call)
+  return await finishStep(run, step, order, known, calls, waits)
 }
 
 /** What a call needs to run, besides its tool and checked arguments. */
 export function executeInput(
-  { input: { agent, clock, signal, started } }: TurnRun,
+  { input: { agent, clock, started } }: TurnRun,
   { id, call }: { readonly id: string; readonly call: string },
   tool: Tool,
   args: unknown,
 ): ExecuteInput {
   const { id: turn, session, tenant, subject } = started.turn
-  return { id, call, tool, args, context: { turn, session, tenant, subject, agent: agent.id }, signal, clock }
+  return { id, call, tool, args, context: { turn, session, tenant, subject, agent: agent.id }, clock }
 }
 
 /**
- * Runs what is left of a step's calls. C3 stores results as they come; C4 stores the last of them with the message the
- * model gets, or, when an approval is open, lets the turn wait.
+ * Runs what is left of a step's calls; the events of those that are `known` are staged already. C3 stores results as
+ * they come; C4 stores the last of them with the message the model gets, or, when an approval is open, lets the turn
+ * wait.
  */
 export async function finishStep(
   run: TurnRun,
@@ -59,13 +64,12 @@ export async function finishStep(
   calls: readonly ExecuteInput[],
   waits: boolean,
 ): Promise<Committed | null> {
-  const { clock, limits, live } = run.input
+  const { clock, history, limits, live, started, toolSignal } = run.input
   const ends = [...known]
   let unstored: RanCall[] = []
   let open = calls.length
-  for (const end of known) stageEnd(live, step, end)
   for (const { id } of calls) run.open.add(id)
-  for await (const batch of executeCalls(calls, limits.parallelCalls)) {
+  for await (const batch of executeCalls(calls, limits.parallelCalls, toolSignal)) {
     open -= batch.length
     for (const end of batch) {
       run.open.delete(end.id)
@@ -87,7 +91,14 @@ export async function finishStep(
     const end = byCall.get(call)
     return end ? [resultPart(end)] : []
   })
-  await run.commit({ toolCallEnds: unstored, messages: [run.message('tool', parts)] })
+  const messages = [run.message('tool', parts)]
+  // The session has gone on since: the results take their place further up, and the model must be asked anew.
+  if (history.messages.at(-1)?.role === 'assistant' && !order.some((call) => history.isOpen(started.turn.id, call))) {
+    messages.push(
+      run.message('user', [{ type: 'text', text: 'The calls that had been interrupted have their results now.' }]),
+    )
+  }
+  await run.commit({ toolCallEnds: unstored, messages })
   return null
 }
 
@@ -109,9 +120,18 @@ const asked = ({ tool, arguments: text, expiresAt }: NonNullable<PlannedCall['ap
   expiresAt,
 })
 
-function stageEnd(live: LiveTurn, step: number, { call, tool, status, output, startedAt, endedAt }: CallEnd): void {
-  live.stage({ type: 'tool.finished', step, call, tool, status, output, durationMs: endedAt - startedAt })
+export function stageEnd(
+  live: LiveTurn,
+  step: number,
+  { call, tool, status, output, startedAt, endedAt }: CallEnd,
+): void {
+  const durationMs = Math.max(0, endedAt - startedAt)
+  live.stage({ type: 'tool.finished', step, call, tool, status, output, durationMs })
 }
+
+/** What the model is told of a call that runs later, if at all. */
+export const deferredText =
+  'approval was requested; the call runs when a person approves it. Tell the user, do not repeat the call.'
 
 /** Calls that need no run: refused ones, and in `defer` mode the ones whose approval the model is told of. */
 function settledAtOnce(
@@ -122,7 +142,5 @@ function settledAtOnce(
 ): CallEnd[] {
   const end = { id: row.id, call: row.call, tool: row.tool, startedAt: row.startedAt, endedAt: at }
   if (row.status === 'failed' || row.status === 'denied') return [{ ...end, status: row.status, output: row.output }]
-  if (!approval || mode === 'suspend') return []
-  const output = 'approval was requested; the call runs when a person approves it. Tell the user, do not repeat the call.'
-  return [{ ...end, status: 'deferred', output }]
+  return !approval || mode === 'suspend' ? [] : [{ ...end, status: 'deferred', output: deferredText }]
 }

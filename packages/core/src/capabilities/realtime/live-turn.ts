@@ -4,6 +4,9 @@ import type { TurnEvent, TurnEventBody } from '../sessions/index.ts'
 const mergeAbove = 1024
 const keepUnmerged = 256
 
+/** More positions than can have been shown since the last flush. */
+const unstoredPositions = 2 ** 32
+
 type Delta = Extract<TurnEvent, { type: 'text.delta' | 'reasoning.delta' }>
 
 const isDelta = (event: TurnEvent): event is Delta => event.type === 'text.delta' || event.type === 'reasoning.delta'
@@ -22,21 +25,30 @@ export class LiveTurn {
   #lines = ''
   #open: { -readonly [Key in keyof Delta]: Delta[Key] } | null = null
   #merges = 0
+  #mergeAt = mergeAbove
   #ended = false
   #failure: unknown
   /** Readers with nothing to read; each returns true once it has been answered. */
   #waiting: (() => boolean)[] = []
 
-  /** `sequence`: position of the last stored event, 0 for a new turn. */
-  constructor(id: string, sequence = 0) {
+  /**
+   * `stored`: position of the last stored event, 0 for a new turn. `takenOver`: readers may have been shown more than
+   * was stored, so what comes now gets positions that none of it can have had.
+   */
+  constructor(id: string, stored = 0, takenOver = false) {
     this.id = id
-    this.#sequence = sequence
-    this.#first = sequence
+    this.#sequence = takenOver ? stored + unstoredPositions : stored
+    this.#first = stored
   }
 
   /** Events at or before this position are in the store only. */
   get first(): number {
     return this.#first
+  }
+
+  /** Events held in memory. */
+  get size(): number {
+    return this.#events.length
   }
 
   /** Shows a piece of text at once. It reaches the store with the next commit or flush. */
@@ -73,6 +85,11 @@ export class LiveTurn {
     return lines
   }
 
+  /** Gives back lines that were taken and could not be stored. */
+  putBack(lines: string): void {
+    this.#lines = lines + this.#lines
+  }
+
   get hasUnstored(): boolean {
     return this.#lines !== '' || this.#open !== null
   }
@@ -83,13 +100,13 @@ export class LiveTurn {
     for (const event of staged) this.#append(event)
   }
 
-  /** Nothing more will come from here; readers end after what there is. */
+  /** Nothing more will come from here. Readers end after what there is, which need not be the end of the turn. */
   end(): void {
     this.#ended = true
     this.#wake()
   }
 
-  /** This instance may not go on with the turn; readers reject. */
+  /** Nobody goes on with the turn for now; readers reject. */
   fail(error: unknown): void {
     this.#failure = error
     this.end()
@@ -173,7 +190,7 @@ export class LiveTurn {
 
   #append(event: TurnEvent): void {
     this.#events.push(event)
-    if (this.#events.length > mergeAbove) this.#merge()
+    if (this.#events.length > this.#mergeAt) this.#merge()
     if (this.#waiting.length > 0) this.#wake()
   }
 
@@ -205,6 +222,8 @@ export class LiveTurn {
     }
     this.#events = [...merged, ...this.#events.slice(cut)]
     this.#merges += 1
+    // Events that cannot be merged would otherwise be gone through again with every new one.
+    this.#mergeAt = Math.max(mergeAbove, this.#events.length * 2)
   }
 }
 
@@ -212,16 +231,30 @@ export class LiveTurn {
 const line = (sequence: number, body: TurnEventBody): string =>
   `{"sequence":${sequence},${JSON.stringify(body).slice(1)}\n`
 
-/** Reads a stored log back, from after a position. */
+/** Reads a stored log back, from after a position. A piece that was stored twice is read once. */
 export function* replay(turn: string, log: string, after: number): Generator<TurnEvent> {
+  let position = after
+  for (const event of eventsOf(turn, log)) {
+    if (event.sequence <= position) continue
+    const from = position
+    position = event.sequence
+    yield isDelta(event) && event.sequence - event.text.length < from
+      ? { ...event, text: event.text.slice(from - event.sequence) }
+      : event
+  }
+}
+
+/** The last event of a stored log. */
+export function lastOf(turn: string, log: string): TurnEvent | undefined {
+  const start = log.lastIndexOf('\n', log.length - 2) + 1
+  for (const event of eventsOf(turn, log.slice(start))) return event
+  return undefined
+}
+
+function* eventsOf(turn: string, log: string): Generator<TurnEvent> {
   let start = 0
-  while (start < log.length) {
-    const end = log.indexOf('\n', start)
-    if (end < 0) break
-    const event = { turn, ...JSON.parse(log.slice(start, end)) } as TurnEvent
+  for (let end = log.indexOf('\n'); end >= 0; end = log.indexOf('\n', start)) {
+    yield { turn, ...JSON.parse(log.slice(start, end)) } as TurnEvent
     start = end + 1
-    if (event.sequence <= after) continue
-    const before = isDelta(event) ? event.sequence - event.text.length : after
-    yield before < after && isDelta(event) ? { ...event, text: event.text.slice(after - event.sequence) } : event
   }
 }

@@ -1,15 +1,18 @@
 import type { Clock } from '../../kernel/clock.ts'
 import type { Reach } from '../../kernel/context.ts'
-import { isSettled, type SessionStore, type TurnEvent } from '../sessions/index.ts'
-import { LiveTurn, replay } from './live-turn.ts'
+import { endsTurn, isSettled, type SessionStore, type TurnEvent } from '../sessions/index.ts'
+import { LiveTurn, lastOf, replay } from './live-turn.ts'
 
 /** How often a turn that runs on another instance is looked at. */
 const pollMs = 250
 
 /** Which turns run here, and how to read any turn's events wherever it runs. */
 export interface Realtime {
-  open(turn: string, sequence?: number): LiveTurn
+  /** `stored`: position of the turn's last stored event. `takenOver`: it was running when it was left. */
+  open(turn: string, stored?: number, takenOver?: boolean): LiveTurn
   close(live: LiveTurn): void
+  /** Tells readers that a turn which does not run here has changed. */
+  touch(turn: string): void
   /**
    * Events of a turn after a position: from the store what has happened, then live what happens, until the turn ends
    * or waits. Ends at once for a turn that is not in reach.
@@ -21,28 +24,35 @@ export function createRealtime({ sessions, clock }: { sessions: SessionStore; cl
   const live = new Map<string, LiveTurn>()
   const awaited = new Map<string, Set<() => void>>()
 
-  /** Resolves when the turn starts here, or after a while, or when the reader is gone. */
-  const changed = (turn: string, signal: AbortSignal | undefined) =>
-    new Promise<void>((resolve) => {
-      const waiting = awaited.get(turn) ?? new Set()
-      awaited.set(turn, waiting)
-      const wake = () => {
-        cancel()
-        signal?.removeEventListener('abort', wake)
-        waiting.delete(wake)
-        if (waiting.size === 0 && awaited.get(turn) === waiting) awaited.delete(turn)
-        resolve()
-      }
-      const cancel = clock.after(pollMs, wake)
-      signal?.addEventListener('abort', wake, { once: true })
-      waiting.add(wake)
-    })
+  /** Resolves when the turn changes here, or after a while, or when the reader is gone or asks no more. */
+  const watch = (turn: string, signal: AbortSignal | undefined) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const waiting = awaited.get(turn) ?? new Set()
+    awaited.set(turn, waiting)
+    const wake = () => {
+      cancel()
+      signal?.removeEventListener('abort', wake)
+      waiting.delete(wake)
+      if (waiting.size === 0 && awaited.get(turn) === waiting) awaited.delete(turn)
+      resolve()
+    }
+    const cancel = clock.after(pollMs, wake)
+    signal?.addEventListener('abort', wake, { once: true })
+    waiting.add(wake)
+    return { changed: promise, stop: wake }
+  }
+
+  const touch = (turn: string) => {
+    for (const wake of [...(awaited.get(turn) ?? [])]) wake()
+  }
 
   return {
-    open(turn, sequence = 0) {
-      const opened = new LiveTurn(turn, sequence)
+    touch,
+
+    open(turn, stored, takenOver) {
+      const opened = new LiveTurn(turn, stored, takenOver)
       live.set(turn, opened)
-      for (const wake of [...(awaited.get(turn) ?? [])]) wake()
+      touch(turn)
       return opened
     },
 
@@ -53,25 +63,44 @@ export function createRealtime({ sessions, clock }: { sessions: SessionStore; cl
     async *follow(reach, id, after, signal) {
       let position = after
       while (!signal?.aborted) {
-        const here = live.get(id)
-        if (here && position >= here.first) {
-          // The row is read although the events are here: it says whether the caller may see them.
-          if (!(await sessions.turn(reach, id))) return
-          for await (const event of here.read(position, signal)) {
-            position = event.sequence
-            yield event
+        // Before the row is read, so that no change after it is missed.
+        const { changed, stop } = watch(id, signal)
+        try {
+          // The row is read although the events may be here: it says whether the caller may see them.
+          const turn = await sessions.turn(reach, id)
+          if (!turn) return
+          const here = live.get(id)
+          if (here && position >= here.first) {
+            for await (const event of here.read(position, signal)) {
+              position = event.sequence
+              yield event
+              if (pauses(event)) return
+            }
+            // It was left before its end: another instance goes on with it, or this one does in a while.
+          } else {
+            const log = (await sessions.turnLog(reach, id)) ?? ''
+            for (const event of replay(id, log, position)) {
+              position = event.sequence
+              yield event
+            }
+            const last = lastOf(id, log)
+            if (turn.status === 'waiting' && last?.type === 'turn.waiting') return
+            if (isSettled(turn.status) && last && endsTurn(last.type)) return
+            if (turn.status === 'cancelled') {
+              // Nobody ran it when it was cancelled, so nobody wrote it down.
+              const sequence = (last?.sequence ?? 0) + 1
+              if (sequence > position) yield { turn: id, sequence, type: 'turn.cancelled', at: turn.endedAt ?? 0 }
+              return
+            }
+            if (here) position = Math.max(position, here.first)
           }
-          return
+          if (!live.has(id)) await changed
+        } finally {
+          stop()
         }
-        const turn = await sessions.turn(reach, id)
-        if (!turn) return
-        for (const event of replay(id, (await sessions.turnLog(reach, id)) ?? '', position)) {
-          position = event.sequence
-          yield event
-        }
-        if (isSettled(turn.status) || turn.status === 'waiting') return
-        if (!live.has(id)) await changed(id, signal)
       }
     },
   }
 }
+
+const pauses = ({ type }: TurnEvent): boolean => endsTurn(type) || type === 'turn.waiting'

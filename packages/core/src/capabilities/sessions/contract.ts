@@ -34,7 +34,10 @@ export const sessionOperations = {
   open: operation<{ agent: string; scope: string }, Session>({ ...write, errors: ['SESSION_INVALID'] }),
   get: operation<{ id: string }, Session>({ ...read, errors: ['SESSION_NOT_FOUND'] }),
   list: operation<ListSessions, Session[]>(read),
-  update: operation<{ id: string } & SessionPatch, Session>({ ...write, errors: ['SESSION_NOT_FOUND', 'SESSION_INVALID'] }),
+  update: operation<{ id: string } & SessionPatch, Session>({
+    ...write,
+    errors: ['SESSION_NOT_FOUND', 'SESSION_INVALID'],
+  }),
   /** Oldest first, after a sequence. Empty for an unknown session. */
   messages: operation<{ session: string; after?: number; limit: number }, Message[]>(read),
   /** Stores a message without asking a model. */

@@ -3,7 +3,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { ownerOf, reachOf } from '../../kernel/context.ts'
 import { defineErrors } from '../../kernel/errors.ts'
 import type { NewId } from '../../kernel/ids.ts'
-import { type sessionOperations, sessionErrors } from './contract.ts'
+import { sessionErrors, type sessionOperations } from './contract.ts'
 import { textOf } from './session.ts'
 import type { NewSession, SessionStore } from './store.ts'
 
@@ -20,7 +20,11 @@ export interface SessionsDependencies {
   readonly newId: NewId
 }
 
-export function createSessions({ store, clock, newId }: SessionsDependencies): Implementation<typeof sessionOperations> {
+export function createSessions({
+  store,
+  clock,
+  newId,
+}: SessionsDependencies): Implementation<typeof sessionOperations> {
   const checkName = (name: string, what: string): string => {
     if (name.trim() === '' || name.length > longestName || name.includes('\0')) {
       throw sessionErrors.SESSION_INVALID({ message: `${what} must have 1 to ${longestName} characters` })

@@ -41,7 +41,11 @@ export interface SessionStore {
   get(reach: Reach, id: string): Promise<Session | null>
 
   /** Newest created first; ties by id. One query. */
-  list(reach: Reach, window: Window, filter?: { readonly agent?: string; readonly status?: SessionStatus }): Promise<Session[]>
+  list(
+    reach: Reach,
+    window: Window,
+    filter?: { readonly agent?: string; readonly status?: SessionStatus },
+  ): Promise<Session[]>
 
   /** Null when there is no such session. */
   update(reach: Reach, id: string, patch: SessionPatch, at: number): Promise<Session | null>

@@ -105,7 +105,11 @@ export interface ToolCall {
   readonly arguments: string
   readonly status: ToolCallStatus
   /** `allow`, `ask` or `deny`, and the rule that said so. */
-  readonly policy: { readonly decision: 'allow' | 'ask' | 'deny'; readonly rule: string; readonly reason: string | null }
+  readonly policy: {
+    readonly decision: 'allow' | 'ask' | 'deny'
+    readonly rule: string
+    readonly reason: string | null
+  }
   readonly output: Json
   readonly startedAt: number
   readonly endedAt: number | null

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import type { Json, JsonObject } from '../../kernel/json.ts'
+import type { JsonObject } from '../../kernel/json.ts'
 
 /** How much harm a call can do: `safe` reads or computes, `caution` changes something, `dangerous` is hard to undo, `forbidden` never runs. */
 export type Risk = 'safe' | 'caution' | 'dangerous' | 'forbidden'
@@ -66,6 +66,3 @@ export interface Tool {
   check(value: unknown): Checked | Promise<Checked>
   execute(args: unknown, context: ToolContext): unknown
 }
-
-/** What a tool's result becomes for the model. */
-export type ToolOutput = Json

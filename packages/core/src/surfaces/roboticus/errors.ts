@@ -69,7 +69,10 @@ export const encodeError: Surface<unknown>['encodeError'] = (error) => {
   return plain(statusOf(error), error.message)
 }
 
-/** A text that must have 1 to `longest` bytes, not all blank, without NUL. Throws `VALUE_INVALID`. */
+/**
+ * A text that must have 1 to `longest` bytes, not all blank, without NUL; halves of surrogate pairs are replaced.
+ * Throws `VALUE_INVALID`.
+ */
 export function checkText(name: string, value: string, longest: number): string {
   const problem =
     value.trim() === ''
@@ -80,5 +83,5 @@ export function checkText(name: string, value: string, longest: number): string 
           ? `must have at most ${longest} bytes`
           : null
   if (problem !== null) throw roboticusErrors.VALUE_INVALID({ message: `${name} ${problem}` })
-  return value
+  return value.toWellFormed()
 }

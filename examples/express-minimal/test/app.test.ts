@@ -1,0 +1,56 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { LLMock } from '@copilotkit/aimock'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+
+const llm = new LLMock({ port: 0 })
+let server: Server
+let url: string
+let stop: () => Promise<void>
+
+beforeAll(async () => {
+  llm.on(
+    { userMessage: /Oslo/, hasToolResult: false },
+    { toolCalls: [{ name: 'weather', arguments: { city: 'Oslo' } }] },
+  )
+  llm.on({ userMessage: /Oslo/, hasToolResult: true }, { content: 'Clear in Oslo.' })
+  await llm.start()
+  vi.stubEnv('DATABASE_FILE', ':memory:')
+  vi.stubEnv('OPENAI_BASE_URL', `${llm.url}/v1`)
+  vi.stubEnv('OPENAI_API_KEY', 'test')
+  vi.stubEnv('AGENT_API_KEY', 'secret')
+  const { app, runtime } = await import('../src/app.ts')
+  server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  stop = runtime.stop
+})
+
+afterAll(async () => {
+  server.close()
+  await stop()
+  await llm.stop()
+})
+
+const ask = (headers: Record<string, string>) =>
+  fetch(`${url}/ai/api/agent/message`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ content: 'Weather in Oslo?' }),
+  })
+
+test('the agent answers with the help of its tool', async () => {
+  const response = await ask({ 'x-api-key': 'secret' })
+  expect(response.status).toBe(200)
+  expect(await response.json()).toMatchObject({ content: 'Clear in Oslo.', model: 'openai/gpt-5-mini', react_turns: 2 })
+})
+
+test('nobody gets in without the key', async () => {
+  expect((await ask({})).status).toBe(401)
+})
+
+test('the routes of the host stay its own', async () => {
+  expect(await (await fetch(url)).text()).toBe('The host is here.')
+  expect((await fetch(`${url}/ai/nowhere`)).status).toBe(404)
+})

@@ -1,0 +1,26 @@
+import type { Ready } from '../../contract/invoke.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import type { NewId } from '../../kernel/ids.ts'
+import type { Agents } from '../agents/index.ts'
+import type { ApprovalStore } from '../approvals/index.ts'
+import type { Models } from '../models/index.ts'
+import type { Realtime } from '../realtime/index.ts'
+import type { SessionStore } from '../sessions/index.ts'
+import type { TurnLimits } from './limits.ts'
+import type { LoopStore } from './store.ts'
+
+export interface LoopDependencies {
+  readonly store: LoopStore
+  readonly sessions: SessionStore
+  readonly approvals: ApprovalStore
+  readonly agents: Agents
+  readonly models: Models
+  readonly realtime: Realtime
+  readonly clock: Clock
+  readonly newId: NewId
+  readonly limits: TurnLimits
+  /** This runtime's name in leases. */
+  readonly instance: string
+  readonly ready: Ready
+  report(error: unknown, where: string): void
+}

@@ -1,0 +1,223 @@
+import { callTool, say, scriptedModel } from '@keelson/core/testing'
+import { describe, expect, test } from 'vitest'
+import {
+  type Asked,
+  assistant,
+  modelName,
+  rfcTime,
+  roboticusServer,
+  sqliteTime,
+  type TestServer,
+  uuid,
+  weather,
+} from './roboticus-server.ts'
+
+/** Makes what a route needs and says what to ask it. */
+interface RouteCase {
+  prepare?(server: TestServer): Promise<Record<string, string>>
+  readonly asked?: Asked
+  readonly answer: unknown
+}
+
+const zeroDiagnostics = {
+  breaker_open_count: 0,
+  breaker_half_open_count: 0,
+  cache_entries: 0,
+  cache_hit_rate_pct: 0,
+  taskable_subagents_total: 0,
+  taskable_subagents_enabled: 0,
+  taskable_subagents_booting: 0,
+  taskable_subagents_running: 0,
+  taskable_subagents_error: 0,
+  taskable_subagents_hollow: 0,
+  delegation_tools_available: false,
+  channels_total: 0,
+  channels_with_errors: 0,
+}
+
+const session = {
+  id: uuid,
+  agent_id: 'assistant',
+  scope_key: 'agent',
+  status: 'active',
+  model: null,
+  nickname: null,
+  created_at: sqliteTime,
+  updated_at: sqliteTime,
+  metadata: null,
+}
+
+const createSession = async ({ ask }: TestServer) => {
+  const { json } = await ask('POST', '/api/sessions', { body: { agent_id: 'assistant' } })
+  return { id: json.id as string }
+}
+
+const askForApproval = async ({ ask }: TestServer) => {
+  await ask('POST', '/api/agent/message', { body: { content: 'Weather in Oslo?' } })
+  const { json } = await ask('GET', '/api/approvals')
+  return { id: json.pending[0].id as string }
+}
+
+const approval = {
+  id: uuid,
+  tool_name: 'weather',
+  tool_input: '{"city":"Oslo"}',
+  session_id: uuid,
+  requested_authority: 'Creator',
+  status: 'Pending',
+  decided_by: null,
+  decided_at: null,
+  timeout_at: rfcTime,
+  created_at: rfcTime,
+}
+
+const message = {
+  session_id: uuid,
+  nickname: 'Weather in Oslo',
+  user_message_id: uuid,
+  assistant_message_id: uuid,
+  content: 'I asked.',
+  selected_model: modelName,
+  model: modelName,
+  model_shift_from: null,
+  cached: false,
+  tokens_saved: 0,
+  tokens_in: 20,
+  tokens_out: 10,
+  cost: 0,
+  threat_score: 0,
+  reduced_authority: false,
+  authority: 'Creator',
+  react_turns: 2,
+}
+
+/** Every documented route of the four sections. A route without a line here, or a line without a route, fails. */
+const cases: Readonly<Record<string, RouteCase>> = {
+  'GET /api/health': {
+    answer: {
+      status: 'ok',
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      agent: 'The assistant',
+      uptime_seconds: expect.any(Number),
+      models: { primary: modelName, current: modelName, fallbacks: ['other/model'] },
+    },
+  },
+  'GET /api/agent/status': {
+    prepare: askForApproval,
+    answer: {
+      state: 'running',
+      name: 'The assistant',
+      agent_name: 'The assistant',
+      agent_id: 'assistant',
+      primary_model: modelName,
+      active_model: modelName,
+      primary_provider_state: 'closed',
+      cache_entries: 0,
+      cache_hit_rate_pct: 0,
+      diagnostics: {
+        ...zeroDiagnostics,
+        uptime_seconds: expect.any(Number),
+        primary_model: modelName,
+        active_model: modelName,
+        primary_provider: 'openai',
+        primary_provider_state: 'closed',
+        pending_approvals: 1,
+      },
+    },
+  },
+  'POST /api/agent/message': { asked: { body: { content: 'Weather in Oslo?' } }, answer: message },
+  'POST /api/agent/message/stream': {
+    asked: { body: { content: 'Weather in Oslo?' } },
+    answer: expect.stringMatching(/^id: \d+\ndata: \{"type":"stream_start",/),
+  },
+  'GET /api/sessions': { prepare: createSession, answer: { sessions: [{ ...session, turn_count: 0 }] } },
+  'POST /api/sessions': {
+    asked: { body: { agent_id: 'assistant' } },
+    answer: { ...session, session_id: uuid },
+  },
+  'POST /api/sessions/backfill-nicknames': { prepare: createSession, answer: { backfilled: 1 } },
+  'GET /api/sessions/:id': { prepare: createSession, answer: session },
+  'GET /api/sessions/:id/messages': { prepare: createSession, answer: { messages: [] } },
+  'POST /api/sessions/:id/messages': {
+    prepare: createSession,
+    asked: { body: { role: 'user', content: 'Hi' } },
+    answer: { message_id: uuid },
+  },
+  'GET /api/approvals': { prepare: askForApproval, answer: { pending: [approval], total: 1 } },
+  'POST /api/approvals/:id/approve': {
+    prepare: askForApproval,
+    answer: {
+      approval: { ...approval, status: 'Approved', decided_by: 'api', decided_at: rfcTime },
+      replay_queued: true,
+    },
+  },
+  'POST /api/approvals/:id/deny': {
+    prepare: askForApproval,
+    answer: { ...approval, status: 'Denied', decided_by: 'api', decided_at: rfcTime },
+  },
+}
+
+const server = () =>
+  roboticusServer({
+    agents: [assistant({ tools: [{ ...weather, approval: 'always' }] })],
+    model: scriptedModel([callTool('weather', { city: 'Oslo' }), say('I asked.'), say('Done.')]),
+  })
+
+const filled = (path: string, values: Readonly<Record<string, string>>) =>
+  path.replace(/:(\w+)/g, (_, name: string) => values[name] ?? '00000000-0000-4000-8000-000000000000')
+
+describe('the routes are those of the document', () => {
+  test('no route is without a case, no case without a route', async () => {
+    await using running = await server()
+    const routes = running.surface.routes.map(({ method, path }) => `${method} ${path}`)
+    expect(routes.toSorted()).toEqual(Object.keys(cases).toSorted())
+    expect(new Set(running.surface.routes.map(({ section }) => section))).toEqual(
+      new Set(['Health', 'Agent', 'Sessions', 'Approvals']),
+    )
+  })
+})
+
+describe.each(Object.entries(cases))('%s', (name, { answer, asked, prepare }) => {
+  const [method = '', path = ''] = name.split(' ')
+  const isOpen = path === '/api/health'
+
+  test('gives the documented answer', async () => {
+    await using running = await server()
+    const values = (await prepare?.(running)) ?? {}
+    const got = await running.ask(method, filled(path, values), asked)
+    expect(got.status).toBe(200)
+    expect(got.json ?? got.text).toEqual(answer)
+    expect(got.headers).toMatchObject({
+      'content-security-policy': expect.stringContaining("default-src 'none'"),
+      'x-frame-options': 'DENY',
+      'x-content-type-options': 'nosniff',
+      'content-type': path.endsWith('/stream') ? 'text/event-stream' : 'application/json',
+    })
+  })
+
+  test(isOpen ? 'needs no key' : 'is refused without a key', async () => {
+    await using running = await server()
+    const got = await running.ask(method, filled(path, {}), { ...asked, key: null })
+    if (isOpen) {
+      expect(got.status).toBe(200)
+      return
+    }
+    expect(got.status).toBe(401)
+    expect(got.json).toEqual({ error: 'unauthorized', message: 'Valid API key required' })
+  })
+
+  test('answers another method with 405', async () => {
+    await using running = await server()
+    const got = await running.ask('PATCH', filled(path, {}))
+    expect(got.status).toBe(405)
+    expect(got.json).toEqual({ error: 'method not allowed' })
+    expect(got.headers['allow']).toContain(method)
+  })
+
+  test('is not found with something behind it', async () => {
+    await using running = await server()
+    const got = await running.ask(method, `${filled(path, {})}/nothing/here`, asked)
+    expect(got.status).toBe(404)
+    expect(got.json).toEqual({ error: 'not found' })
+  })
+})

