@@ -4,6 +4,13 @@ import type { Request, Response, StartJob } from './harness/job.ts'
 const jobs: Readonly<Record<string, () => Promise<{ readonly start: StartJob }>>> = {
   agent: () => import('./jobs/agent.ts'),
   allocation: () => import('./jobs/allocation.ts'),
+  cold: () => import('./jobs/cold.ts'),
+  durable: () => import('./jobs/durable.ts'),
+  events: () => import('./jobs/events.ts'),
+  history: () => import('./jobs/history.ts'),
+  latency: () => import('./jobs/latency.ts'),
+  readers: () => import('./jobs/readers.ts'),
+  routes: () => import('./jobs/routes.ts'),
 }
 
 let round: (() => Promise<Response> | Response) | undefined
@@ -23,7 +30,11 @@ for (const name of ['log', 'info', 'warn', 'debug'] as const) console[name] = ()
 
 process.on('message', (request: Request) => {
   answer(request)
-    .catch((error: unknown): Response => ({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }))
+    .catch(
+      (error: unknown): Response => ({
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      }),
+    )
     .then((response) => process.send?.(response))
 })
 process.on('disconnect', () => process.exit(0))

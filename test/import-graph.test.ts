@@ -13,6 +13,7 @@ const entries = publicPackages()
 
 /** What an entry may load although it is heavy: that which it is there for. */
 const purpose: Readonly<Record<string, readonly string[]>> = {
+  '@keelson/store-postgres': ['kysely'],
   '@keelson/store-sqlite': ['kysely', 'node:sqlite'],
 }
 

@@ -102,7 +102,12 @@ class Child {
     })
   }
 
+  /** Lets the child clear its files away; one that does not end by itself is killed. */
   stop(): void {
-    if (this.#process.exitCode === null) this.#process.kill('SIGKILL')
+    const child = this.#process
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const timer = setTimeout(() => child.kill('SIGKILL'), 5_000)
+    child.once('exit', () => clearTimeout(timer))
+    if (child.connected) child.disconnect()
   }
 }

@@ -1,6 +1,6 @@
+import { PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getHeapStatistics } from 'node:v8'
-import { PerformanceObserver } from 'node:perf_hooks'
 import type { StartJob } from '../harness/job.ts'
 import { makeScript, userMessage } from '../harness/script.ts'
 import { createSubject } from '../subjects/subject.ts'

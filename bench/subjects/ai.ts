@@ -72,7 +72,8 @@ function streamOf(step: ScriptStep): ReadableStream<object> {
   return new ReadableStream({
     pull(controller) {
       const delta = step.chunks[index - before.length]
-      const part = delta === undefined ? (before[index] ?? after[index - length]) : { type: 'text-delta', id: 'text', delta }
+      const part =
+        delta === undefined ? (before[index] ?? after[index - length]) : { type: 'text-delta', id: 'text', delta }
       if (part === undefined) controller.close()
       else controller.enqueue(part)
       index += 1

@@ -1,6 +1,6 @@
 // Ours, with persistence taken out: what the loop itself costs.
 import { createRuntime, defineTool, type ModelPart, type Provider, singleOwner } from '@keelson/core'
-import { instructions, type Script, usage, weather, type WeatherArguments } from '../harness/script.ts'
+import { instructions, type Script, usage, type WeatherArguments, weather } from '../harness/script.ts'
 import { stubStore } from './stub-store.ts'
 import type { CreateSubject } from './subject.ts'
 
@@ -33,9 +33,7 @@ export const create: CreateSubject = async (script) => {
   const runtime = createRuntime({
     store: stubStore(),
     providers: [scriptedProvider(script)],
-    agents: [
-      { id: 'bench', instructions, models: ['bench/scripted'], tools: script.hasTools ? [weatherTool()] : [] },
-    ],
+    agents: [{ id: 'bench', instructions, models: ['bench/scripted'], tools: script.hasTools ? [weatherTool()] : [] }],
     // A small cache is full after a few turns, so that what is kept per turn is seen and not what the cache still takes.
     limits: { historyBytes: 65_536 },
     onError(error) {

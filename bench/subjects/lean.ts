@@ -32,7 +32,13 @@ type LeanEvent =
   | { readonly type: 'started'; readonly run: string }
   | { readonly type: 'text'; readonly run: string; readonly step: number; readonly text: string }
   | { readonly type: 'tool'; readonly run: string; readonly step: number; readonly call: string; readonly name: string }
-  | { readonly type: 'result'; readonly run: string; readonly step: number; readonly call: string; readonly output: unknown }
+  | {
+      readonly type: 'result'
+      readonly run: string
+      readonly step: number
+      readonly call: string
+      readonly output: unknown
+    }
   | { readonly type: 'ended'; readonly run: string; readonly text: string; readonly totals: Totals }
 
 interface Totals {

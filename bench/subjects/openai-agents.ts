@@ -47,8 +47,7 @@ function outputOf({ calls, text }: ScriptStep): object[] {
 export const create: CreateSubject = async (script) => {
   const { Agent, Runner, setTracingDisabled, tool, Usage } = await loadPeer<Agents>('@openai/agents')
   setTracingDisabled(true)
-  const next = (input: Input) =>
-    script.next(typeof input !== 'string' && input.at(-1)?.type === 'function_call_result')
+  const next = (input: Input) => script.next(typeof input !== 'string' && input.at(-1)?.type === 'function_call_result')
   const model = {
     async getResponse({ input }: { readonly input: Input }) {
       return { usage: new Usage(spent), output: outputOf(next(input)) }

@@ -1,5 +1,5 @@
 // The limit: the smallest loop there is around a plain function call.
-import { instructions, type ScriptStep, weather, type WeatherArguments } from '../harness/script.ts'
+import { instructions, type ScriptStep, type WeatherArguments, weather } from '../harness/script.ts'
 import type { CreateSubject } from './subject.ts'
 
 interface RawMessage {

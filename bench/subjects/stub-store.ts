@@ -77,7 +77,7 @@ export function stubStore(): Store {
   })
 
   return {
-    approvals: port('approvals', {
+    approvals: port<Store['approvals']>('approvals', {
       expire: () => Promise.resolve([]),
       resumable: () => Promise.resolve([]),
       unfollowed: () => Promise.resolve([]),

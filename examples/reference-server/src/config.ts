@@ -1,108 +1,142 @@
-import { isIP } from 'node:net'
+import { isIPv4 } from 'node:net'
+import { dirname, join } from 'node:path'
+import { defineErrors } from '@keelson/core'
+import { type SurfaceName, surfaceNames } from './surfaces.ts'
 
-/** The surfaces this server knows, in the order of their mounts. */
-export const surfaceNames = ['roboticus'] as const
-
-export type SurfaceName = (typeof surfaceNames)[number]
-
-export interface Config {
+export interface ServerConfig {
   readonly host: string
   readonly port: number
+  readonly framework: 'express'
   /** A file, or `:memory:`. */
   readonly database: string
+  /** Where the agent writes its notes. */
+  readonly notes: string
   readonly surfaces: readonly SurfaceName[]
+  /** `loopback`: whoever reaches the loopback interface is the owner. `required`: whoever has the key. */
   readonly auth: 'loopback' | 'required'
   readonly apiKey: string | undefined
   /** `provider/model`. */
   readonly model: string
-  readonly openai: { readonly apiKey: string | undefined; readonly baseURL: string | undefined }
-  /** Folder of the notes that the agent writes. */
-  readonly notes: string
+  readonly openai: { readonly apiKey?: string; readonly baseURL?: string }
 }
 
-/** A setting that will not do. The message names it and says what would. */
-export class ConfigError extends Error {}
+export const configErrors = defineErrors({
+  CONFIG_INVALID: { kind: 'bad_request', message: 'the configuration is not valid' },
+})
 
-type Environment = Readonly<Record<string, string | undefined>>
+const refuse = (message: string) => configErrors.CONFIG_INVALID({ message })
 
-/** Reads the settings. Throws a `ConfigError` rather than guess. */
-export function readConfig(environment: Environment): Config {
-  // An empty variable is how shells and container files say that there is none.
-  const value = (name: string): string | undefined => environment[name]?.trim() || undefined
+export type Environment = Readonly<Record<string, string | undefined>>
 
-  const host = value('HOST') ?? '127.0.0.1'
-  const apiKey = value('KEELSON_API_KEY')
-  oneOf('KEELSON_FRAMEWORK', value('KEELSON_FRAMEWORK') ?? 'express', ['express'])
-  const auth = oneOf('KEELSON_AUTH', value('KEELSON_AUTH') ?? (isLoopback(host) ? 'loopback' : 'required'), [
-    'loopback',
-    'required',
-  ])
-  if (auth === 'required' && apiKey === undefined) {
-    throw new ConfigError('KEELSON_API_KEY must be set where KEELSON_AUTH=required (the default off loopback)')
-  }
-  if (auth === 'loopback' && !isLoopback(host)) {
-    throw new ConfigError(`HOST=${host} can be reached from other machines: set KEELSON_AUTH=required and KEELSON_API_KEY`)
-  }
-  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey)) {
-    throw new ConfigError('KEELSON_API_KEY must be printable ASCII without spaces')
-  }
-  const openai = { apiKey: value('OPENAI_API_KEY'), baseURL: checkUrl('OPENAI_BASE_URL', value('OPENAI_BASE_URL')) }
-  const withProvider = openai.apiKey !== undefined || openai.baseURL !== undefined
-  const database = checkDatabase(value('KEELSON_DB') ?? 'keelson.db')
+/**
+ * The configuration that environment variables describe. An empty variable counts as missing. Throws `CONFIG_INVALID`
+ * with one line that names the variable; it never repeats a secret.
+ */
+export function readConfig(environment: Environment): ServerConfig {
+  const read = (name: string): string | undefined => environment[name] || undefined
+  const host = readHost(read('HOST'))
+  const apiKey = readKey('KEELSON_API_KEY', read('KEELSON_API_KEY'))
+  const database = readDatabase(read('KEELSON_DB'))
+  const openai = readOpenai(read('OPENAI_API_KEY'), read('OPENAI_BASE_URL'))
   return {
     host,
-    port: checkPort(value('PORT') ?? '3210'),
+    port: readPort(read('PORT')),
+    framework: readFramework(read('KEELSON_FRAMEWORK')),
     database,
-    surfaces: checkSurfaces(value('KEELSON_SURFACES')),
-    auth,
+    notes: read('KEELSON_NOTES_DIR') ?? join(database === ':memory:' ? '.' : dirname(database), 'notes'),
+    surfaces: readSurfaces(read('KEELSON_SURFACES')),
+    auth: readAuth(read('KEELSON_AUTH'), host, apiKey),
     apiKey,
-    model: checkModel(value('KEELSON_MODEL') ?? (withProvider ? 'openai/gpt-5-mini' : 'demo/demo'), withProvider),
+    model: readModel(read('KEELSON_MODEL'), openai),
     openai,
-    notes: value('KEELSON_NOTES_DIR') ?? 'keelson-notes',
   }
 }
 
-/** Addresses that only this machine can reach. */
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+const quoted = (value: string): string => JSON.stringify(value.slice(0, 100))
 
-function oneOf<const Value extends string>(name: string, value: string, allowed: readonly Value[]): Value {
-  const found = allowed.find((candidate) => candidate === value)
-  if (found === undefined) throw new ConfigError(`${name}=${value} is not known; there is: ${allowed.join(', ')}`)
-  return found
+function readHost(value = '127.0.0.1'): string {
+  const host = value.replace(/^\[(.*)\]$/, '$1')
+  if (!/^[\w.:%-]+$/.test(host)) throw refuse(`HOST must be an address or a host name, not ${quoted(value)}`)
+  return host
 }
 
-function checkPort(value: string): number {
-  const port = Number(value)
-  if (!/^\d{1,5}$/.test(value) || port > 65_535) throw new ConfigError(`PORT=${value} is not a port`)
+export const isLoopback = (host: string): boolean =>
+  host.toLowerCase() === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+
+function readPort(value = '3210'): number {
+  const port = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN
+  if (!(port <= 65_535)) throw refuse(`PORT must be a whole number from 0 to 65535, not ${quoted(value)}`)
   return port
 }
 
-function checkUrl(name: string, value: string | undefined): string | undefined {
-  if (value === undefined) return undefined
-  const url = URL.canParse(value) ? new URL(value) : undefined
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw new ConfigError(`${name} is not an http(s) address`)
+function readFramework(value = 'express'): 'express' {
+  if (value !== 'express') throw refuse(`KEELSON_FRAMEWORK must be express, not ${quoted(value)}`)
   return value
 }
 
-function checkDatabase(value: string): string {
-  // The address is not repeated: it may hold a password.
-  if (/^postgres(ql)?:\/\//.test(value)) throw new ConfigError('KEELSON_DB: there is no Postgres store yet; name a file')
-  return value
-}
-
-function checkSurfaces(value: string | undefined): readonly SurfaceName[] {
-  if (value === undefined) return surfaceNames
-  const names = value.split(',').map((name) => oneOf('KEELSON_SURFACES', name.trim(), surfaceNames))
-  return surfaceNames.filter((name) => names.includes(name))
-}
-
-function checkModel(value: string, withProvider: boolean): string {
-  const [provider = '', ...name] = value.split('/')
-  if (name.join('/') === '') throw new ConfigError(`KEELSON_MODEL=${value} is not of the form provider/model`)
-  oneOf('the provider in KEELSON_MODEL', provider, ['openai', 'demo'])
-  if (provider === 'openai' && !withProvider) {
-    throw new ConfigError(`KEELSON_MODEL=${value} needs OPENAI_API_KEY, or OPENAI_BASE_URL of a server without keys`)
+function readDatabase(value = 'keelson.db'): string {
+  if (/^postgres(?:ql)?:/i.test(value)) {
+    throw refuse('KEELSON_DB names a Postgres database; that comes with the Postgres store, use a file or :memory:')
+  }
+  if (/^[a-z][a-z\d+.-]+:\/\//i.test(value) || value.includes('\0') || /[/\\]$/.test(value)) {
+    throw refuse('KEELSON_DB must be the name of a file, or :memory:')
   }
   return value
+}
+
+function readSurfaces(value: string | undefined): readonly SurfaceName[] {
+  if (value === undefined) return surfaceNames
+  const names = [...new Set(value.split(',').map((name) => name.trim()))]
+  return names.map((name) => {
+    const known = surfaceNames.find((each) => each === name)
+    if (known === undefined) {
+      throw refuse(`KEELSON_SURFACES names ${quoted(name)}, which is none of: ${surfaceNames.join(', ')}`)
+    }
+    return known
+  })
+}
+
+function readAuth(value: string | undefined, host: string, apiKey: string | undefined): 'loopback' | 'required' {
+  const auth = value ?? (isLoopback(host) && apiKey === undefined ? 'loopback' : 'required')
+  if (auth !== 'loopback' && auth !== 'required') {
+    throw refuse(`KEELSON_AUTH must be loopback or required, not ${quoted(auth)}`)
+  }
+  if (!isLoopback(host) && (value !== 'required' || apiKey === undefined)) {
+    throw refuse(`HOST ${host} can be reached from elsewhere: set KEELSON_AUTH=required and KEELSON_API_KEY`)
+  }
+  if (auth === 'required' && apiKey === undefined) throw refuse('KEELSON_AUTH=required needs KEELSON_API_KEY')
+  if (auth === 'loopback' && apiKey !== undefined) {
+    throw refuse('KEELSON_AUTH=loopback lets callers in without a key: leave KEELSON_API_KEY out, or require it')
+  }
+  return auth
+}
+
+function readKey(name: string, value: string | undefined): string | undefined {
+  if (value !== undefined && !/^[\x21-\x7e]+$/.test(value)) {
+    throw refuse(`${name} must be printable ASCII without spaces`)
+  }
+  return value
+}
+
+function readOpenai(key: string | undefined, baseURL: string | undefined): ServerConfig['openai'] {
+  const apiKey = readKey('OPENAI_API_KEY', key)
+  if (baseURL !== undefined) {
+    const url = URL.parse(baseURL)
+    if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('OPENAI_BASE_URL must be an http or https URL')
+    if (url.username !== '' || url.password !== '') {
+      throw refuse('OPENAI_BASE_URL must not hold credentials: use OPENAI_API_KEY')
+    }
+  }
+  return { ...(apiKey === undefined ? {} : { apiKey }), ...(baseURL === undefined ? {} : { baseURL }) }
+}
+
+function readModel(value: string | undefined, openai: ServerConfig['openai']): string {
+  const reachable = openai.apiKey !== undefined || openai.baseURL !== undefined
+  const model = value ?? (reachable ? 'openai/gpt-5-mini' : 'demo/demo')
+  if (model === 'demo/demo') return model
+  if (!/^openai\/[!-~]+$/.test(model)) {
+    throw refuse(`KEELSON_MODEL must be demo/demo or openai/<model>, not ${quoted(model)}`)
+  }
+  if (!reachable) throw refuse(`KEELSON_MODEL ${quoted(model)} needs OPENAI_API_KEY or OPENAI_BASE_URL`)
+  return model
 }

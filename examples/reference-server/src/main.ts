@@ -1,44 +1,75 @@
 import { isKeelsonError } from '@keelson/core'
-import { ConfigError, readConfig } from './config.ts'
-import { startServer } from './server.ts'
+import { readConfig, type ServerConfig } from './config.ts'
+import { lineOf, type RunningServer, startServer } from './server.ts'
 
-/** One line, for people. The cause is named by its class alone: its text may hold what a provider was sent. */
-function lineOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  const code = isKeelsonError(error) ? `${error.code}: ` : ''
-  return `${code}${text.split('\n', 1)[0]}`
-}
+const say = (line: string): boolean => process.stdout.write(`${line}\n`)
+const complain = (line: string): boolean => process.stderr.write(`${line}\n`)
 
-async function main(): Promise<void> {
-  const config = readConfig(process.env)
-  const server = await startServer(config, (error, where) => console.error(`error in ${where}: ${lineOf(error)}`))
-
-  console.log(`Keelson listens on ${server.url}`)
-  for (const { prefix, surface } of server.mounts) console.log(`  ${prefix.padEnd(12)} ${surface}`)
-  const { auth, database, model, notes } = config
-  console.log(`  model        ${model}${model.startsWith('demo/') ? ' (no real model; set OPENAI_API_KEY for one)' : ''}`)
-  console.log(`  database     ${database}`)
-  console.log(`  notes        ${notes}`)
-  console.log(`  callers      ${auth === 'loopback' ? 'this machine, without a key' : 'with the key'}`)
-
-  let stopping = false
-  const stop = () => {
-    if (stopping) process.exit(1)
-    stopping = true
-    console.log('stopping; a second signal stops at once')
-    server.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        console.error(lineOf(error))
-        process.exit(1)
-      },
-    )
+function configOrExit(): ServerConfig {
+  try {
+    return readConfig(process.env)
+  } catch (error) {
+    complain(`keelson: ${error instanceof Error ? error.message : String(error)}`)
+    process.exit(2)
   }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
 }
 
-main().catch((error: unknown) => {
-  console.error(lineOf(error))
-  process.exit(error instanceof ConfigError ? 2 : 1)
-})
+/** What a person should read of an error at start. */
+function reasonOf(error: unknown, { host, port }: ServerConfig): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code === 'EADDRINUSE') return `port ${port} of ${host} is in use; choose another one with PORT`
+  if (code === 'EACCES') return `port ${port} of ${host} may not be used; choose another one with PORT`
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `${host} is no address of this machine; correct HOST`
+  return isKeelsonError(error) && error.kind !== 'internal' ? error.message : lineOf(error, 'start')
+}
+
+function describe({ auth, database, model, notes, openai, surfaces }: ServerConfig, url: string): readonly string[] {
+  return [
+    `Keelson listens on ${url}`,
+    `  mounts    ${surfaces.map((name) => `${name} at / and /${name}`).join(', ')}`,
+    model === 'demo/demo'
+      ? '  model     demo/demo: not a real model; set OPENAI_API_KEY or OPENAI_BASE_URL for one'
+      : `  model     ${model} at ${openai.baseURL === undefined ? 'OpenAI' : new URL(openai.baseURL).host}`,
+    `  database  ${database === ':memory:' ? 'in memory: gone when the server stops' : database}`,
+    `  notes     ${notes}`,
+    auth === 'loopback'
+      ? '  access    programs of this machine, without a key'
+      : '  access    whoever has the API key (x-api-key, or Authorization: Bearer)',
+  ]
+}
+
+/** A Ctrl-C comes twice: from the terminal, and again from npm. */
+const echoMs = 500
+
+function stopOnSignal(starting: Promise<RunningServer>): void {
+  let stoppingSince: number | undefined
+  const stop = () => {
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince > echoMs) process.exit(1)
+      return
+    }
+    stoppingSince = performance.now()
+    starting
+      .then((server) => server.close())
+      .then(
+        () => process.exit(0),
+        (error) => {
+          complain(lineOf(error, 'stop'))
+          process.exit(1)
+        },
+      )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+const config = configOrExit()
+try {
+  const starting = startServer(config, complain)
+  stopOnSignal(starting)
+  const { url } = await starting
+  for (const line of describe(config, url)) say(line)
+} catch (error) {
+  complain(`keelson: ${reasonOf(error, config)}`)
+  process.exit(1)
+}

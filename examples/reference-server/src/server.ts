@@ -1,33 +1,34 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { keelson } from '@keelson/adapter-express'
-import { type Client, createRuntime, defineAgent } from '@keelson/core'
-import type { Mount, Surface } from '@keelson/core/http'
+import { createRuntime, defineAgent, isKeelsonError, isModelFailure, type Runtime } from '@keelson/core'
 import { demo } from '@keelson/core/providers/demo'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
-import { roboticus } from '@keelson/core/surfaces/roboticus'
 import { sqliteStore } from '@keelson/store-sqlite'
 import express from 'express'
-import type { Config, SurfaceName } from './config.ts'
-import { loopbackGuard } from './loopback-guard.ts'
-import { calculator, clock, noteWriter } from './tools.ts'
-
-/** How long open connections may take to end after the runtime has stopped, in milliseconds. */
-const closeMs = 2_000
+import type { ServerConfig } from './config.ts'
+import { refusalOf, refuse } from './local-only.ts'
+import { mountsOf } from './surfaces.ts'
+import { assistantTools } from './tools.ts'
 
 export interface RunningServer {
+  /** Where it listens, e.g. `http://127.0.0.1:3210`. */
   readonly url: string
-  readonly mounts: readonly { readonly prefix: string; readonly surface: string }[]
-  /** Stops taking requests, leaves running turns resumable, and ends the streams. */
+  /** Takes no more requests, ends streams, leaves running turns to the next start. Safe to call twice. */
   close(): Promise<void>
 }
 
-/** Starts the server. Rejects when the database cannot be opened or the port is taken. */
-export async function startServer(
-  config: Config,
-  report: (error: unknown, where: string) => void,
-): Promise<RunningServer> {
+const instructions =
+  'You are a helpful assistant. Use the calculator for arithmetic and the clock for the date and time; never guess them. Write a note only when the user asks you to keep something.'
+
+/** How long answers may take to reach their callers after the turns have stopped. */
+const graceMs = 2_000
+
+/**
+ * Opens the database and listens. Rejects with what stood in the way, and leaves nothing open then. `log` is given one
+ * line per error.
+ */
+export async function startServer(config: ServerConfig, log: (line: string) => void): Promise<RunningServer> {
   const runtime = createRuntime({
     store: sqliteStore(config.database),
     providers: [demo(), openaiCompatible(config.openai)],
@@ -35,60 +36,76 @@ export async function startServer(
       defineAgent({
         id: 'assistant',
         name: 'Assistant',
-        instructions: 'You are a helpful assistant. Use your tools where they help, and answer briefly.',
+        instructions,
         models: [config.model],
-        tools: [calculator, clock, noteWriter(config.notes)],
+        tools: assistantTools(config.notes),
       }),
     ],
-    onError: report,
+    onError: (error, where) => log(lineOf(error, where)),
   })
-  await runtime.start()
-
-  const app = express()
-  app.disable('x-powered-by')
-  const server = createServer(app)
-  const address = () => server.address() as AddressInfo
-  if (config.auth === 'loopback') app.use(loopbackGuard(() => address().port))
-  const mounts = mountsOf(config)
-  app.use(keelson(runtime, { mounts }))
-
   try {
-    server.listen(config.port, config.host)
-    await once(server, 'listening')
+    await runtime.start()
+    const server = createServer(listenerOf(config, runtime))
+    const url = await listen(server, config)
+    let closing: Promise<void> | undefined
+    return {
+      url,
+      close() {
+        closing ??= shutDown(server, runtime)
+        return closing
+      },
+    }
   } catch (error) {
     await runtime.stop()
     throw error
   }
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host
-  return {
-    url: `http://${host}:${address().port}`,
-    mounts: mounts.map(({ prefix, surface }) => ({ prefix, surface: surface.id })),
-    async close() {
-      const closed = once(server, 'close')
-      server.close()
-      await runtime.stop()
-      // Streams have ended with the runtime; what is left are idle or stuck connections.
-      const force = setTimeout(() => server.closeAllConnections(), closeMs)
-      server.closeIdleConnections()
-      await closed
-      clearTimeout(force)
-    },
-  }
 }
 
-/** One surface alone is mounted at the root; several are merged there, and each is also mounted by its name. */
-function mountsOf(config: Config): Mount<Client>[] {
-  const merged = config.surfaces.map((name) => ({ prefix: '/', surface: surfaceOf(name, config), exclusive: true }))
-  if (merged.length === 1) return merged
-  return [
-    ...merged,
-    ...config.surfaces.map((name) => ({ prefix: `/${name}`, surface: surfaceOf(name, config), exclusive: true })),
-  ]
+function listenerOf(config: ServerConfig, runtime: Runtime) {
+  const app = express()
+  app.disable('x-powered-by')
+  if (config.auth === 'loopback') {
+    app.use((request, response, next) => {
+      const refusal = refusalOf(request, config.host)
+      if (refusal === null) next()
+      else refuse(response, refusal)
+    })
+  }
+  const trustLoopback = config.auth === 'loopback'
+  app.use(keelson(runtime, { mounts: mountsOf(config.surfaces, { apiKey: config.apiKey, trustLoopback }) }))
+  return app
 }
 
-function surfaceOf(name: SurfaceName, { apiKey, auth }: Config): Surface<Client> {
-  switch (name) {
-    case 'roboticus':
-      return roboticus({ apiKey, trustLoopback: auth === 'loopback' })
-  }
+function listen(server: Server, { host, port }: ServerConfig): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      const { port: actual } = server.address() as AddressInfo
+      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${actual}`)
+    })
+  })
+}
+
+async function shutDown(server: Server, runtime: Runtime): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  await runtime.stop()
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+  await closed
+  clearInterval(idle)
+  clearTimeout(cut)
+}
+
+/** One line: what, where, and the message. The causes of errors may quote what callers sent, and are left out. */
+export function lineOf(error: unknown, where: string): string {
+  const code = isKeelsonError(error)
+    ? error.code
+    : isModelFailure(error)
+      ? `MODEL_FAILED (${error.failure})`
+      : error instanceof Error
+        ? error.name
+        : 'Error'
+  const message = error instanceof Error ? error.message : String(error)
+  return `${code} in ${where}: ${message}`.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, 500)
 }

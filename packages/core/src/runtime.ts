@@ -16,7 +16,9 @@ import { defaultLimits } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
 import { modelOperations, type Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
+import { realtimeOperations } from './capabilities/realtime/index.ts'
 import { createRealtime } from './capabilities/realtime/service.ts'
+import { createTickets } from './capabilities/realtime/tickets.ts'
 import { sessionOperations } from './capabilities/sessions/index.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { systemOperations } from './capabilities/system/index.ts'
@@ -58,6 +60,7 @@ export interface Client {
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
   readonly models: Door<typeof modelOperations>
+  readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
   readonly system: Door<typeof systemOperations>
   readonly turns: Door<typeof turnOperations>
@@ -98,7 +101,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const agents = createAgents(options.agents)
   const models = createModels(options.providers)
   const sessions = createSessions({ store: store.sessions, clock, newId })
-  const realtime = createRealtime({ sessions: store.sessions, clock })
+  const realtime = createRealtime({
+    sessions: store.sessions,
+    tickets: createTickets(clock),
+    clock,
+    report: reportError,
+  })
   const loop = createLoop({
     store: store.loop,
     sessions: store.sessions,
@@ -145,6 +153,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     agents: createDoor(agentOperations, agents, ready),
     approvals: createDoor(approvalOperations, approvals, ready),
     models: createDoor(modelOperations, models, ready),
+    realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
     system: createDoor(systemOperations, system, () => undefined),
     turns: createDoor(turnOperations, loop, ready),
@@ -171,6 +180,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
     get models() {
       return new doors.models(this.#context)
+    }
+    get realtime() {
+      return new doors.realtime(this.#context)
     }
     get sessions() {
       return new doors.sessions(this.#context)
@@ -230,6 +242,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
     await Promise.race([loop.runner.stop(stopMs), waited.promise])
     cancelWait()
+    realtime.stop()
     if (!opened) return
     await store.loop.retire(instance).catch((error) => reportError(error, 'stop'))
     await store.close()

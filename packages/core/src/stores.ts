@@ -43,6 +43,12 @@ export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
 
+/** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
+export interface StoreChanges {
+  /** Tells of every turn that another instance has written to, after it was stored. Returns what ends it. */
+  subscribe(listener: (change: { readonly turn: string }) => void): () => void
+}
+
 /** What a database must be able to do: one narrow port per capability. */
 export interface Store {
   readonly approvals: ApprovalStore
@@ -50,6 +56,8 @@ export interface Store {
   readonly sessions: SessionStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */
   readonly exclusive: boolean
+  /** Absent when only this process changes the database, or when nothing tells what others change. */
+  readonly changes?: StoreChanges
 
   /** Brings the schema up to date. Safe to call by several instances at once; one read when there is nothing to do. */
   migrate(): Promise<void>

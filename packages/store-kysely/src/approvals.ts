@@ -81,7 +81,7 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
       .updateTable('approvals')
       .set({ status: 'expired', decided_at: parameter('at') })
       .where('status', '=', sql.lit('pending'))
-      .where('id', 'in', (row) => {
+      .where((row) => {
         const due = row
           .selectFrom('approvals as due')
           .select('due.id')
@@ -89,7 +89,10 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
           .where('due.expires_at', '<=', parameter('at'))
           .orderBy('due.expires_at')
           .limit(parameter('limit'))
-        return engine.features.rowLocks ? due.forUpdate().skipLocked() : due
+        // Run once: as a join it may lock more rows with each run, past its limit.
+        return engine.features.rowLocks
+          ? row('id', '=', sql<string>`any(array(${due.forUpdate().skipLocked()}))`)
+          : row('id', 'in', due)
       })
       .returning(approvalColumns),
   )

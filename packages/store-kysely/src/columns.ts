@@ -5,6 +5,8 @@ import type {
   JsonObject,
   Message,
   NewMessage,
+  NewSession,
+  Owner,
   Part,
   Reach,
   Selection,
@@ -42,6 +44,29 @@ export const sessionColumns = [
   'created_at',
   'updated_at',
 ] as const
+
+/** Every column of a session, for an insert. */
+export const allSessionColumns = [...sessionColumns, 'queued_turns', 'running_turn', 'instance', 'epoch'] as const
+
+export const newSessionRow = (owner: Owner, session: NewSession): SessionTable => ({
+  id: session.id,
+  tenant: owner.tenant,
+  subject: owner.subject,
+  agent: session.agent,
+  scope: session.scope,
+  status: 'active',
+  title: session.title,
+  model: null,
+  metadata: jsonText(session.metadata),
+  last_sequence: 0,
+  turn_count: 0,
+  queued_turns: 0,
+  running_turn: null,
+  instance: null,
+  epoch: 0,
+  created_at: session.createdAt,
+  updated_at: session.createdAt,
+})
 
 export const sessionOf = (row: Pick<SessionTable, (typeof sessionColumns)[number]>): Session => ({
   id: row.id,

@@ -1,4 +1,4 @@
-import type { QueryCompiler } from 'kysely'
+import type { QueryCompiler, RawBuilder } from 'kysely'
 
 /** What is bound to a statement. Numbers are safe integers: times in ms, booleans as 0 and 1, counts. */
 export type SqlValue = string | number | bigint | null
@@ -42,8 +42,12 @@ export interface Features {
   readonly table: string
   /** The same for a table that is stored in the order of its primary key. */
   readonly clusteredTable: string
+  /** Where the tables are; null in an engine that has no schemas. */
+  readonly schema: string | null
   /** True when writers run side by side, so that a row that is read to be changed must be locked. */
   readonly rowLocks: boolean
+  /** Has others who ask for the same name wait until the transaction ends; null where writers never run side by side. */
+  readonly nameLock: ((name: RawBuilder<string>) => RawBuilder<unknown>) | null
   /** True when `open` guarantees that no other runtime uses the database. */
   readonly exclusive: boolean
 }

@@ -37,7 +37,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
     try {
       return await migrator.isCurrent()
     } catch (error) {
-      if (isKeelsonError(error)) throw error
+      if (isKeelsonError(error) && error.code !== 'STORE_NOT_MIGRATED') throw error
       return false
     }
   }
@@ -72,7 +72,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
 
 /** Kysely writes the SQL and nothing else: it never gets a connection. */
 function compilerOf({ features }: Engine): Kysely<Database> {
-  return new Kysely<Database>({
+  const db = new Kysely<Database>({
     dialect: {
       createAdapter: () => new SqliteAdapter(),
       createDriver: () => new DummyDriver(),
@@ -82,4 +82,6 @@ function compilerOf({ features }: Engine): Kysely<Database> {
       createQueryCompiler: () => features.createQueryCompiler(),
     },
   })
+  // No statement depends on the session's search path.
+  return features.schema === null ? db : db.withSchema(features.schema)
 }

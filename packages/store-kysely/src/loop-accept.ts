@@ -1,10 +1,11 @@
 import type { Accepted, AcceptTurn, Owner } from '@keelson/core/stores'
 import { type ExpressionBuilder, type Kysely, sql } from 'kysely'
-import { statuses, turnColumns, turnOf } from './columns.ts'
+import { allSessionColumns, newSessionRow, statuses, turnColumns, turnOf } from './columns.ts'
 import { run, type Work } from './engine.ts'
 import { type Queue, userMessageRow } from './loop-queue.ts'
 import { newTurnRow } from './loop-rows.ts'
-import type { Database, TurnTable } from './schema.ts'
+import type { NameLock } from './name-lock.ts'
+import type { Database, SessionTable, TurnTable } from './schema.ts'
 import { columnsOf, type Parameters, statement } from './statement.ts'
 
 interface HoldValues {
@@ -33,6 +34,7 @@ const isFree = (row: ExpressionBuilder<Database, 'sessions'>) =>
 export function createAccept(
   db: Kysely<Database>,
   queue: Queue,
+  nameLock: NameLock,
 ): (owner: Owner, request: AcceptTurn) => Work<Accepted> {
   const statements = {
     turnOfKey: statement((parameter: Parameters<{ tenant: string; subject: string; key: string }>) =>
@@ -54,6 +56,10 @@ export function createAccept(
         .where('status', 'in', statuses('queued', 'running'))
         .where('created_at', '>=', parameter('since'))
         .limit(sql.lit(1)),
+    ),
+
+    insertSession: statement((parameter: Parameters<SessionTable>) =>
+      db.insertInto('sessions').values(columnsOf(parameter, allSessionColumns)),
     ),
 
     /** Takes the session when it is free, else a place in its queue. Decides every race for a session. */
@@ -119,9 +125,12 @@ export function createAccept(
     const repeated = yield* repeatedTurn(owner, request)
     if (repeated !== null) return repeated
     if (request.refuseDuplicateSince !== null) {
+      // The same input may come to two sessions at once.
+      yield* nameLock('input', owner.tenant, owner.subject, request.inputHash)
       const duplicate = { ...owner, hash: request.inputHash, since: request.refuseDuplicateSince }
       if ((yield* run(statements.duplicate, duplicate)).length > 0) return { outcome: 'duplicate' }
     }
+    if (request.newSession !== null) yield* run(statements.insertSession, newSessionRow(owner, request.newSession))
     const waits = request.whenBusy === 'wait'
     const [held] = yield* run(statements.hold, {
       ...owner,

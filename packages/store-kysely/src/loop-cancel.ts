@@ -71,16 +71,31 @@ export type Cancel = (reach: Reach, turn: string, instance: string, at: number) 
 
 export function createCancel(db: Kysely<Database>, { rowLocks }: Features, queue: Queue, questions: Questions): Cancel {
   const statements = {
+    /** The session before the turn, as every other writer. */
+    lockSession: remembered((kind: ReachKind) =>
+      statement((parameter: Parameters<ReachValues & { turn: string }>) =>
+        db
+          .selectFrom('sessions')
+          .select('sessions.id')
+          .where('sessions.id', '=', (row) =>
+            row
+              .selectFrom('turns')
+              .select('turns.session')
+              .where('turns.id', '=', parameter('turn'))
+              .where(within('turns', kind, parameter)),
+          )
+          .forNoKeyUpdate(),
+      ),
+    ),
+
     turnToCancel: remembered((kind: ReachKind) =>
-      statement((parameter: Parameters<ReachValues & { turn: string }>) => {
-        const query = db
+      statement((parameter: Parameters<ReachValues & { turn: string }>) =>
+        db
           .selectFrom('turns')
-          .innerJoin('sessions', 'sessions.id', 'turns.session')
-          .select(['turns.session', 'turns.status'])
-          .where('turns.id', '=', parameter('turn'))
-          .where(within('turns', kind, parameter))
-        return rowLocks ? query.forUpdate() : query
-      }),
+          .select(['session', 'status'])
+          .where('id', '=', parameter('turn'))
+          .where(within('turns', kind, parameter)),
+      ),
     ),
 
     markCancelled: statement((parameter: Parameters<{ turn: string }>) =>
@@ -119,7 +134,9 @@ export function createCancel(db: Kysely<Database>, { rowLocks }: Features, queue
   }
 
   function* cancel(reach: Reach, id: string, instance: string, at: number): Work<Cancelled | null> {
-    const [found] = yield* run(statements.turnToCancel(reachKind(reach)), { ...reachValues(reach), turn: id })
+    const values = { ...reachValues(reach), turn: id }
+    if (rowLocks) yield* run(statements.lockSession(reachKind(reach)), values)
+    const [found] = yield* run(statements.turnToCancel(reachKind(reach)), values)
     if (found === undefined || isSettled(found.status)) return null
     const { session, status } = found
     const running = status === 'running'

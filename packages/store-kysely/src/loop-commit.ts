@@ -2,7 +2,7 @@ import type { Committed, Lease, TurnCommit, TurnStatus } from '@keelson/core/sto
 import { isSettled, loopErrors } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { approvalColumns, messageRow, toolCallColumns } from './columns.ts'
-import { run, type Statement, type Work } from './engine.ts'
+import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Questions } from './loop-cancel.ts'
 import { insertAll, type Queue } from './loop-queue.ts'
 import { newApprovalRows, newToolCallRows, progressValues } from './loop-rows.ts'
@@ -44,7 +44,12 @@ export interface CommitWork {
 }
 
 /** The commit points after the first, all behind the fence of the lease. */
-export function createCommit(db: Kysely<Database>, queue: Queue, questions: Questions): CommitWork {
+export function createCommit(
+  db: Kysely<Database>,
+  { rowLocks }: Features,
+  queue: Queue,
+  questions: Questions,
+): CommitWork {
   /** The fence: only the newest lease of the session's running turn finds the row. */
   const fenced = (parameter: Parameters<FencedValues>) =>
     db
@@ -138,17 +143,17 @@ export function createCommit(db: Kysely<Database>, queue: Queue, questions: Ques
           .set((row) => ({ log: sql<string>`${row.ref('log')} || ${parameter('log')}` }))
           .where('id', '=', parameter('turn'))
           .where('status', '=', sql.lit('running'))
-          .where((row) =>
-            row.exists(
-              row
-                .selectFrom('sessions')
-                .select('sessions.id')
-                .where('sessions.id', '=', parameter('session'))
-                .where('sessions.epoch', '=', parameter('epoch'))
-                .where('sessions.running_turn', '=', parameter('turn'))
-                .where('sessions.instance', '=', parameter('instance')),
-            ),
-          )
+          .where((row) => {
+            const lease = row
+              .selectFrom('sessions')
+              .select('sessions.id')
+              .where('sessions.id', '=', parameter('session'))
+              .where('sessions.epoch', '=', parameter('epoch'))
+              .where('sessions.running_turn', '=', parameter('turn'))
+              .where('sessions.instance', '=', parameter('instance'))
+            // Nobody takes the turn over between the look at the fence and the write.
+            return row.exists(rowLocks ? lease.forShare() : lease)
+          })
           .returning('id'),
     ),
   }

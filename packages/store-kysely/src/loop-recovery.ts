@@ -16,6 +16,17 @@ export interface Recovery {
 /** Going on with turns that somebody else began. */
 export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, queue: Queue): Recovery {
   const statements = {
+    /** A turn that is resumed elsewhere at the same moment may have settled by the time its session can be had. */
+    lockSession: statement((parameter: Parameters<{ turn: string }>) =>
+      db
+        .selectFrom('sessions')
+        .select('sessions.id')
+        .where('sessions.id', '=', (row) =>
+          row.selectFrom('turns').select('turns.session').where('turns.id', '=', parameter('turn')),
+        )
+        .forNoKeyUpdate(),
+    ),
+
     /** Leases the session of a turn that waits, of an interrupted one while it is free, or anew of one that is held here. */
     resumeSession: statement((parameter: Parameters<{ turn: string; instance: string; at: number }>) =>
       db
@@ -126,6 +137,7 @@ export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, que
   }
 
   function* resume(id: string, instance: string, at: number): Work<ResumedTurn | null> {
+    if (rowLocks) yield* run(statements.lockSession, { turn: id })
     const [held] = yield* run(statements.resumeSession, { turn: id, instance, at })
     if (held === undefined) return null
     const [turn] = yield* run(statements.resumeTurn, { turn: id })

@@ -8,6 +8,7 @@ import { createCancel, createQuestions } from './loop-cancel.ts'
 import { createCommit } from './loop-commit.ts'
 import { createQueue } from './loop-queue.ts'
 import { createRecovery } from './loop-recovery.ts'
+import { createNameLock } from './name-lock.ts'
 import type { Database } from './schema.ts'
 import { type Parameters, statement } from './statement.ts'
 
@@ -15,9 +16,9 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
   const { features } = engine
   const queue = createQueue(db)
   const questions = createQuestions(db)
-  const accept = createAccept(db, queue)
+  const accept = createAccept(db, queue, createNameLock(db, features))
   const cancel = createCancel(db, features, queue, questions)
-  const { commit, flush } = createCommit(db, queue, questions)
+  const { commit, flush } = createCommit(db, features, queue, questions)
   const { resume, takeOver } = createRecovery(db, features, queue)
 
   const heartbeat = statement((parameter: Parameters<{ instance: string; at: number }>) =>

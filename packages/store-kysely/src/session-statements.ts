@@ -1,6 +1,7 @@
 import type { SessionStatus, Window } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import {
+  allSessionColumns,
   messageColumns,
   type ReachKind,
   type ReachValues,
@@ -33,8 +34,6 @@ interface UpdateValues extends ReachValues {
   metadata: string | null
   status: SessionStatus
 }
-
-const allSessionColumns = [...sessionColumns, 'queued_turns', 'running_turn', 'instance', 'epoch'] as const
 
 /** The statements of the session store. Those that depend on the caller's reach or on what is given are made per shape. */
 export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) {

@@ -1,4 +1,4 @@
-import type { Message, NewSession, Owner, SessionStore } from '@keelson/core/stores'
+import type { Message, SessionStore } from '@keelson/core/stores'
 import { storeErrors } from '@keelson/core/stores'
 import type { Kysely } from 'kysely'
 import {
@@ -6,6 +6,7 @@ import {
   jsonText,
   messageOf,
   messageRow,
+  newSessionRow,
   reachKind,
   reachValues,
   sessionOf,
@@ -14,34 +15,16 @@ import {
   windowValues,
 } from './columns.ts'
 import { type Engine, run } from './engine.ts'
-import type { Database, SessionTable } from './schema.ts'
+import { createNameLock } from './name-lock.ts'
+import type { Database } from './schema.ts'
 import { sessionStatements } from './session-statements.ts'
 
 /** Somebody else keeps closing the session that was just found: no loop without end. */
 const openAttempts = 8
 
-const newSessionRow = (owner: Owner, session: NewSession): SessionTable => ({
-  id: session.id,
-  tenant: owner.tenant,
-  subject: owner.subject,
-  agent: session.agent,
-  scope: session.scope,
-  status: 'active',
-  title: session.title,
-  model: null,
-  metadata: jsonText(session.metadata),
-  last_sequence: 0,
-  turn_count: 0,
-  queued_turns: 0,
-  running_turn: null,
-  instance: null,
-  epoch: 0,
-  created_at: session.createdAt,
-  updated_at: session.createdAt,
-})
-
 export function createSessionStore(db: Kysely<Database>, engine: Engine): SessionStore {
   const sql = sessionStatements(db, engine.features)
+  const nameLock = createNameLock(db, engine.features)
 
   return {
     async create(owner, session) {
@@ -51,6 +34,7 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
         await engine.query(sql.insert, row)
       } else {
         await engine.transaction('write', function* () {
+          yield* nameLock('scope', owner.tenant, owner.subject, session.agent, scope)
           yield* run(sql.archiveActive, { ...owner, agent: session.agent, scope, at: session.createdAt })
           yield* run(sql.insert, row)
         })

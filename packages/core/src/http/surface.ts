@@ -35,6 +35,8 @@ export interface Route<Client, Params = Readonly<Record<string, string>>, Query 
   readonly summary: string
   /** True when it needs no credentials. */
   readonly open?: boolean
+  /** True when it starts processes or installs code. Mounted only where the host allows that. */
+  readonly startsProcesses?: boolean
   readonly query?: StandardSchemaV1<unknown, Query>
   /** Schema of the JSON body. Without it no body is read. */
   readonly body?: StandardSchemaV1<unknown, Body>
@@ -69,8 +71,21 @@ export interface Mount<Client> {
   readonly prefix: string
   readonly surface: Surface<Client>
   /**
-   * True when all below the prefix is the surface's: unknown paths and methods are then answered with its 404 and 405.
-   * Otherwise they are left to the host.
+   * True when all below the prefix is the surface's: unknown paths and methods are then answered with its 404 and 405,
+   * and mounts with shorter prefixes end here. Otherwise they are left to the host.
    */
   readonly exclusive?: boolean
+}
+
+/** Who answers where several surfaces could: a surface's id, or a function that gives one for each request. */
+export type Winner = string | ((request: HttpRequest) => string)
+
+export interface MountRules {
+  /**
+   * The winner of each conflict between surfaces, by method and path, e.g. `{ 'POST /api/chat': 'mycelos' }`. Where a
+   * static path meets another surface's parameter, the path is the static one. Names no request that is not in conflict.
+   */
+  readonly resolve?: Readonly<Record<string, Winner>>
+  /** Whether routes that start processes or install code are mounted. @default false */
+  readonly allowProcesses?: boolean
 }

@@ -163,18 +163,6 @@ describe('a streamed answer', () => {
     }
     expect(textOf(framesOf(text))).toBe('first second')
   })
-
-  test('a model that stays silent is followed by nothing but comments', async () => {
-    const { open, opened } = gate()
-    const slow = respond(async () => {
-      await opened
-      return say('late')
-    })
-    await using server = await roboticusServer({ model: scriptedModel([[say('soon '), slow]]) })
-    const pending = streamed(server)
-    open()
-    expect(textOf(await pending)).toBe('soon late')
-  })
 })
 
 describe('a provider that fails', () => {

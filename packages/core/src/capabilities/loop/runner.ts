@@ -64,7 +64,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
 
   function launch(started: StartedTurn, resumption: Resumption | null): LiveTurn {
     const { id } = started.turn
-    const live = realtime.open(id, resumption?.stored, resumption?.reason === 'takeover')
+    const live = realtime.open(started.turn, resumption?.stored, resumption?.reason === 'takeover')
     const [aborter, toolAborter] = [new AbortController(), new AbortController()]
     const done = run(started, resumption, live, aborter.signal, toolAborter.signal)
     running.set(id, { aborter, toolAborter, done })

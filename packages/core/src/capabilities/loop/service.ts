@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
-import { type NewSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
+import { type NewSession, type Part, type Selection, type Session, sessionErrors, type Turn } from '../sessions/index.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
@@ -21,51 +21,25 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   const { agents, clock, instance, limits, models, newId, ready, realtime, sessions, store } = dependencies
   const runner = createRunner({ ...dependencies, histories: new HistoryCache(sessions, limits.historyBytes) })
 
-  /** The newest request of each owner and key that names no session: the next one waits for it. */
-  const keyed = new Map<string, Promise<unknown>>()
-
   async function accept(context: CallContext, agentId: string, options: RunOptions): Promise<AcceptedTurn> {
     const agent = agents.find(agentId)
     const input = checkMessage(options.message, limits.messageBytes)
     const starting = ready()
     if (starting !== undefined) await starting
-    if (options.session !== undefined) {
-      const session = await sessionOf(context, agentId, options.session, options)
-      const { selection } = models.select(agent.models, session.model)
-      return outcomeOf(await offer(context, session, session.id, agentId, input, selection, options))
+    if (options.session === undefined) {
+      const { selection } = models.select(agent.models, null)
+      const session = blankSession(newId(), agentId)
+      return outcomeOf(await offer(context, ownerOf(context.principal), session, agentId, input, selection, options))
     }
-    const { selection } = models.select(agent.models, null)
-    const owner = ownerOf(context.principal)
-    const session = newId()
-    const open = async () => {
-      await sessions.create(owner, blankSession(session, agentId))
-      return await offer(context, owner, session, agentId, input, selection, options)
-    }
-    const { idempotencyKey: key, refuseDuplicateWithinMs } = options
-    if (key === undefined && refuseDuplicateWithinMs === undefined) return outcomeOf(await open())
-    // A repeated request must leave no empty session behind: it is offered before there is one.
-    const openUnlessKnown = async () => {
-      const known = await offer(context, owner, session, agentId, input, selection, options)
-      return known.outcome === 'no-session' ? await open() : known
-    }
-    return outcomeOf(await inTurn(JSON.stringify([owner.tenant, owner.subject, key]), openUnlessKnown))
-  }
-
-  async function inTurn<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
-    const before = keyed.get(key) ?? Promise.resolve()
-    const result = before.then(work, work)
-    keyed.set(key, result)
-    try {
-      return await result
-    } finally {
-      if (keyed.get(key) === result) keyed.delete(key)
-    }
+    const session = await sessionOf(context, agentId, options.session, options)
+    const { selection } = models.select(agent.models, session.model)
+    return outcomeOf(await offer(context, session, session, agentId, input, selection, options))
   }
 
   function offer(
     { principal }: CallContext,
     { tenant, subject }: Owner,
-    session: string,
+    session: Session | NewSession,
     agent: string,
     input: readonly Part[],
     selection: Selection,
@@ -78,14 +52,14 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     // An approved call is carried out once, whoever asks.
     const key = continues === null ? options.idempotencyKey : `approval:${continues}`
     // A repeated request that named no session is the same request, although its session would be a new one.
-    const hash = options.session === undefined ? inputHash : `${session}:${inputHash}`
+    const hash = options.session === undefined ? inputHash : `${session.id}:${inputHash}`
     const createdAt = clock.now()
     return store.accept(
       { tenant, subject },
       {
         turn: {
           id: newId(),
-          session,
+          session: session.id,
           agent,
           generation: 0,
           options: {
@@ -99,6 +73,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
           input,
           createdAt,
         },
+        newSession: options.session === undefined ? session : null,
         instance,
         whenBusy: options.whenBusy ?? 'wait',
         maxQueued: limits.queuedTurns,

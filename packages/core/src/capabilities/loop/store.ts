@@ -3,6 +3,7 @@ import type { Json } from '../../kernel/json.ts'
 import type {
   ContextSegment,
   NewMessage,
+  NewSession,
   Part,
   Selection,
   ToolCall,
@@ -44,6 +45,8 @@ export interface NewTurn {
 
 export interface AcceptTurn {
   readonly turn: NewTurn
+  /** Inserted first when the turn begins a new session; not when the turn is a repeated or refused one. */
+  readonly newSession: NewSession | null
   readonly instance: string
   /** What to do when the session already has a turn: wait in order, or refuse. */
   readonly whenBusy: 'wait' | 'refuse'

@@ -17,6 +17,8 @@ const isDelta = (event: TurnEvent): event is Delta => event.type === 'text.delta
  */
 export class LiveTurn {
   readonly id: string
+  /** Told of each event when readers are; null while nobody listens to all turns. */
+  observer: ((event: TurnEvent) => void) | null = null
   #sequence: number
   readonly #first: number
   #events: TurnEvent[] = []
@@ -192,6 +194,7 @@ export class LiveTurn {
     this.#events.push(event)
     if (this.#events.length > this.#mergeAt) this.#merge()
     if (this.#waiting.length > 0) this.#wake()
+    this.observer?.(event)
   }
 
   #wake(): void {

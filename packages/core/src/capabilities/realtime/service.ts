@@ -1,15 +1,19 @@
+import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
-import type { Reach } from '../../kernel/context.ts'
-import { endsTurn, isSettled, type SessionStore, type TurnEvent } from '../sessions/index.ts'
+import { type Reach, reachOf } from '../../kernel/context.ts'
+import { endsTurn, isSettled, type SessionStore, type Turn, type TurnEvent } from '../sessions/index.ts'
+import { Broadcast } from './broadcast.ts'
+import { realtimeErrors, type realtimeOperations } from './contract.ts'
 import { LiveTurn, lastOf, replay } from './live-turn.ts'
+import type { Tickets } from './tickets.ts'
 
 /** How often a turn that runs on another instance is looked at. */
 const pollMs = 250
 
 /** Which turns run here, and how to read any turn's events wherever it runs. */
-export interface Realtime {
+export interface Realtime extends Implementation<typeof realtimeOperations> {
   /** `stored`: position of the turn's last stored event. `takenOver`: it was running when it was left. */
-  open(turn: string, stored?: number, takenOver?: boolean): LiveTurn
+  open(turn: Turn, stored?: number, takenOver?: boolean): LiveTurn
   close(live: LiveTurn): void
   /** Tells readers that a turn which does not run here has changed. */
   touch(turn: string): void
@@ -18,10 +22,20 @@ export interface Realtime {
    * or waits. Ends at once for a turn that is not in reach.
    */
   follow(reach: Reach, turn: string, after: number, signal?: AbortSignal): AsyncIterable<TurnEvent>
+  /** Tells listeners that no more will come. */
+  stop(): void
 }
 
-export function createRealtime({ sessions, clock }: { sessions: SessionStore; clock: Clock }): Realtime {
+export interface RealtimeDependencies {
+  readonly sessions: SessionStore
+  readonly tickets: Tickets
+  readonly clock: Clock
+  report(error: unknown, where: string): void
+}
+
+export function createRealtime({ sessions, tickets, clock, report }: RealtimeDependencies): Realtime {
   const live = new Map<string, LiveTurn>()
+  const broadcast = new Broadcast(report)
   const awaited = new Map<string, Set<() => void>>()
 
   /** Resolves when the turn changes here, or after a while, or when the reader is gone or asks no more. */
@@ -48,15 +62,26 @@ export function createRealtime({ sessions, clock }: { sessions: SessionStore; cl
 
   return {
     touch,
+    stop: () => broadcast.end(),
+
+    issueTicket: ({ principal }) => tickets.issue(principal),
+
+    subscribe({ principal }, { ticket }) {
+      const caller = principal.via !== 'none' ? principal : ticket === undefined ? null : tickets.redeem(ticket)
+      if (!caller) throw realtimeErrors.TICKET_INVALID()
+      return (listener) => broadcast.listen(reachOf(caller), listener)
+    },
 
     open(turn, stored, takenOver) {
-      const opened = new LiveTurn(turn, stored, takenOver)
-      live.set(turn, opened)
-      touch(turn)
+      const opened = new LiveTurn(turn.id, stored, takenOver)
+      live.set(turn.id, opened)
+      broadcast.add(opened, turn)
+      touch(turn.id)
       return opened
     },
 
     close(closed) {
+      broadcast.remove(closed)
       if (live.get(closed.id) === closed) live.delete(closed.id)
     },
 

@@ -1,0 +1,67 @@
+import { measurements, type Report, target } from '../harness/report.ts'
+import { interleave } from '../harness/rounds.ts'
+import type { Benchmark } from './benchmark.ts'
+
+export const firstChunk: Benchmark = {
+  name: 'first_chunk',
+  what: "from the provider's first chunk to an HTTP client, through the surface and Express",
+  async run(): Promise<Report> {
+    const result = await interleave({ job: 'latency', subjects: ['keelson'], rounds: 9 })
+    const all = measurements(result, 'firstChunkMs', 'ms')
+    const targets = target(all, { subject: 'keelson', metric: 'firstChunkMs', of: 'median', atMost: 2 })
+    return { benchmark: 'first_chunk', measurements: all, targets, failed: result.failed }
+  },
+}
+
+export const events: Benchmark = {
+  name: 'events',
+  what: '20 streams at once of 200 events each, beside node:http writing the same',
+  async run(): Promise<Report> {
+    const result = await interleave({ job: 'events', subjects: ['bare', 'keelson'], rounds: 13 })
+    const all = [
+      ...measurements(result, 'cpuUs', 'us/event CPU', 'bare'),
+      ...measurements(result, 'us', 'us/event', 'bare'),
+    ]
+    return {
+      benchmark: 'events',
+      measurements: all,
+      targets: target(all, { subject: 'keelson', metric: 'cpuUs', of: 'ratio', atMost: 2.5 }),
+      failed: result.failed,
+    }
+  },
+}
+
+export const readers: Benchmark = {
+  name: 'readers',
+  what: '500 streams whose clients read nothing: memory held for each',
+  async run(): Promise<Report> {
+    const result = await interleave({ job: 'readers', subjects: ['keelson'], rounds: 3, nodeFlags: ['--expose-gc'] })
+    const all = [
+      ...measurements(result, 'kibPerReader', 'KiB/reader'),
+      ...measurements(result, 'textMultiple', 'x the text'),
+      ...measurements(result, 'kibAfterwards', 'KiB/reader'),
+    ]
+    // The turn keeps its text while it is read, the session's history keeps it too, and so may the reader's position.
+    const targets = target(all, { subject: 'keelson', metric: 'textMultiple', of: 'median', atMost: 4 })
+    return { benchmark: 'readers', measurements: all, targets, failed: result.failed }
+  },
+}
+
+export const routes: Benchmark = {
+  name: 'routes',
+  what: "CPU of a small JSON route on Express: the host's own with and without us, and ours",
+  async run(): Promise<Report> {
+    const subjects = ['host alone', 'host with us', 'our route']
+    const result = await interleave({ job: 'routes', subjects, rounds: 15 })
+    const all = measurements(result, 'cpuUs', 'us/request CPU', 'host alone')
+    return {
+      benchmark: 'routes',
+      measurements: all,
+      targets: [
+        ...target(all, { subject: 'host with us', metric: 'cpuUs', of: 'ratio', atMost: 1.05 }),
+        ...target(all, { subject: 'our route', metric: 'cpuUs', of: 'ratio', atMost: 1.2 }),
+      ],
+      failed: result.failed,
+    }
+  },
+}

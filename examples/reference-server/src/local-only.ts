@@ -1,0 +1,28 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+const forwarded = /^(?:forwarded|via|x-real-ip|x-forwarded-.*)$/
+
+/**
+ * Why a request is not from a program of this machine that means this server; null when it is. A page of the web can
+ * reach the loopback interface under a name of its own, and a reverse proxy brings strangers there.
+ */
+export function refusalOf({ headers, socket }: IncomingMessage, ownHost: string): string | null {
+  const header = Object.keys(headers).find((name) => forwarded.test(name))
+  if (header !== undefined) return `requests that were forwarded (${header}) need KEELSON_AUTH=required`
+  const names = ['localhost', '127.0.0.1', '[::1]', ownHost.includes(':') ? `[${ownHost}]` : ownHost.toLowerCase()]
+  const port = socket.localPort
+  const host = headers.host?.toLowerCase()
+  const known = names.some((name) => host === `${name}:${port}` || (port === 80 && host === name))
+  return known ? null : 'this server answers to localhost only'
+}
+
+export function refuse(response: ServerResponse, error: string): void {
+  const body = JSON.stringify({ error })
+  response.writeHead(403, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'x-content-type-options': 'nosniff',
+    connection: 'close',
+  })
+  response.end(body)
+}

@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto'
+import type { Store, StoreChanges } from '@keelson/core/stores'
+import { createListener } from './listener.ts'
+import type { PostgresListenClient } from './pool.ts'
+
+/** A payload must stay below 8,000 bytes. */
+const payloadBytes = 7_900
+
+export interface ChangesOptions {
+  readonly schema: string
+  connect(): PostgresListenClient
+  notify(channel: string, payload: string): Promise<void>
+  report(error: unknown): void
+}
+
+/** What instances tell each other: which turns have changed, by id and nothing more. */
+export interface Changes {
+  readonly port: StoreChanges
+  /** Tells the other instances, soon: what comes while a notification is under way goes with the next one. */
+  announce(...turns: readonly (string | undefined)[]): void
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export function createChanges({ schema, connect, notify, report }: ChangesOptions): Changes {
+  const channel = `keelson ${schema}`
+  const sender: string = randomUUID()
+  const listeners = new Set<(change: { readonly turn: string }) => void>()
+  const waiting = new Set<string>()
+  let sending = false
+  let stopped = false
+
+  const listener = createListener({ connect, channel, heard, report })
+
+  function heard(payload: string): void {
+    const [from, ...turns] = payload.split('\n')
+    if (from === sender) return
+    for (const turn of turns) {
+      for (const tell of listeners) tell({ turn })
+    }
+  }
+
+  async function send(): Promise<void> {
+    try {
+      while (waiting.size > 0) await notify(channel, nextPayload())
+    } catch (error) {
+      // A change that is not told is found by whoever looks, only later.
+      waiting.clear()
+      if (!stopped) report(error)
+    } finally {
+      sending = false
+    }
+  }
+
+  function nextPayload(): string {
+    let payload = sender
+    for (const turn of waiting) {
+      const longer = `${payload}\n${turn}`
+      if (Buffer.byteLength(longer) > payloadBytes && payload !== sender) break
+      waiting.delete(turn)
+      if (Buffer.byteLength(longer) <= payloadBytes) payload = longer
+    }
+    return payload
+  }
+
+  return {
+    port: {
+      subscribe(tell) {
+        const own = (change: { readonly turn: string }) => tell(change)
+        listeners.add(own)
+        return () => listeners.delete(own)
+      },
+    },
+
+    announce(...turns) {
+      for (const turn of turns) if (turn !== undefined) waiting.add(turn)
+      if (sending || waiting.size === 0) return
+      sending = true
+      setImmediate(() => void send())
+    },
+
+    start: () => listener.start(),
+    stop() {
+      stopped = true
+      return listener.stop()
+    },
+  }
+}
+
+/** The store, telling the other instances of what its verbs have changed once that is stored. */
+export function announcing(store: Store, { announce }: Pick<Changes, 'announce'>): Pick<Store, 'loop' | 'approvals'> {
+  const { approvals, loop } = store
+  return {
+    loop: {
+      ...loop,
+
+      async commit(lease, change) {
+        const committed = await loop.commit(lease, change)
+        announce(lease.turn, committed.next?.turn.id)
+        return committed
+      },
+
+      async flush(lease, log) {
+        await loop.flush(lease, log)
+        announce(lease.turn)
+      },
+
+      async cancel(reach, turn, instance, at) {
+        const cancelled = await loop.cancel(reach, turn, instance, at)
+        if (cancelled) announce(turn, cancelled.next?.turn.id)
+        return cancelled
+      },
+
+      async resume(turn, instance, at) {
+        const resumed = await loop.resume(turn, instance, at)
+        if (resumed) announce(turn)
+        return resumed
+      },
+
+      async takeOver(instance, staleBefore, at, limit) {
+        const taken = await loop.takeOver(instance, staleBefore, at, limit)
+        announce(...taken.map(({ turn }) => turn.id))
+        return taken
+      },
+    },
+
+    approvals: {
+      ...approvals,
+
+      async decide(reach, id, decision) {
+        const decided = await approvals.decide(reach, id, decision)
+        announce(decided?.turn)
+        return decided
+      },
+
+      async expire(at, limit) {
+        const expired = await approvals.expire(at, limit)
+        announce(...expired.map(({ turn }) => turn))
+        return expired
+      },
+    },
+  }
+}
