@@ -28,13 +28,11 @@ async function answer(request: Request): Promise<Response> {
 // What a peer prints is not measured.
 for (const name of ['log', 'info', 'warn', 'debug'] as const) console[name] = () => {}
 
-process.on('message', (request: Request) => {
-  answer(request)
-    .catch(
-      (error: unknown): Response => ({
-        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-      }),
-    )
-    .then((response) => process.send?.(response))
+const describe = (error: unknown): Response => ({
+  error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+})
+
+process.on('message', async (request: Request) => {
+  process.send?.(await answer(request).catch(describe))
 })
 process.on('disconnect', () => process.exit(0))

@@ -54,11 +54,11 @@ export const start: StartJob = async () => {
       const opened = await Promise.all(Array.from({ length: readers }, open))
       await Promise.all(opened.map(({ session }) => ended(session)))
       const kib = (used() - before) / readers / 1_024
-      for (const { response } of opened) {
+      for (const { response } of opened.splice(0)) {
         response.destroy()
         response.emit('close')
       }
-      await sleep(50)
+      await sleep(2_000)
       return { kibPerReader: kib, textMultiple: kib / textKib, kibAfterwards: (used() - before) / readers / 1_024 }
     },
   }

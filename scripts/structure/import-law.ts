@@ -95,7 +95,11 @@ function coreProblem(file: SourceFile, found: ModuleImport): string | null {
 
 /** Which workspace packages, and what else, a package other than core may import. */
 const packageLaw: readonly { of: RegExp; keelson: readonly string[]; never: readonly string[] }[] = [
-  { of: /^adapter-/, keelson: ['@keelson/core/http', '@keelson/core/node'], never: [] },
+  {
+    of: /^adapter-/,
+    keelson: ['@keelson/core/http', '@keelson/core/node', '@keelson/core/websocket'],
+    never: [],
+  },
   { of: /^store-kysely$/, keelson: ['@keelson/core/stores'], never: ['node:sqlite', 'pg', 'better-sqlite3'] },
   { of: /^store-/, keelson: ['@keelson/core/stores', '@keelson/store-kysely'], never: [] },
   {

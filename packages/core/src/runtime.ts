@@ -3,6 +3,7 @@ import { type AgentDefinition, agentOperations } from './capabilities/agents/ind
 import { createAgents } from './capabilities/agents/service.ts'
 import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
+import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
   attachOperation,
   loopErrors,
@@ -29,10 +30,6 @@ import { type CallContext, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
 import type { Store } from './stores.ts'
 
-/** How often an instance says that it lives, expires approvals and looks for turns to take over. */
-const sweepMs = 5_000
-/** An instance that has not been heard of for so long is dead. */
-const staleMs = 15_000
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
 
@@ -45,6 +42,11 @@ export interface RuntimeOptions {
   readonly deciders?: 'operator' | 'owner'
   /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
   readonly stopMs?: number
+  /**
+   * An instance that was not heard of for so long is dead, and others take its turns over. Three times in this time an
+   * instance says that it lives, and looks for what is left to do. The same for all on one database. @default 15_000
+   */
+  readonly leaseMs?: number
   readonly clock?: Clock
   readonly newId?: NewId
   /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
@@ -79,7 +81,8 @@ export interface Runtime {
 
 /** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
 export function createRuntime(options: RuntimeOptions): Runtime {
-  const { store, clock = systemClock, newId = newUuid, deciders = 'operator', stopMs = 10_000 } = options
+  const { store, clock = systemClock, newId = newUuid, deciders = 'operator' } = options
+  const { stopMs = 10_000, leaseMs = 15_000 } = options
   const limits = { ...defaultLimits, ...options.limits }
   const instance = newId()
 
@@ -95,7 +98,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   let starting: Promise<void> | undefined
   let stopping: Promise<void> | undefined
   let opened = false
-  let cancelSweep = () => {}
+  /** What stops the timers, and the hints of what other instances do. */
+  let endSweep = () => {}
+  let endHeartbeat = () => {}
+  let endChanges = () => {}
   const ready = () => (state === 'started' ? undefined : start())
 
   const agents = createAgents(options.agents)
@@ -105,6 +111,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     sessions: store.sessions,
     tickets: createTickets(clock),
     clock,
+    told: store.changes !== undefined,
     report: reportError,
   })
   const loop = createLoop({
@@ -121,6 +128,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     ready,
     report: reportError,
   })
+  const held = createHeldTurns({ store: store.loop, runner: loop.runner, instance, report: reportError })
   const approvals = createApprovals({
     store: store.approvals,
     clock,
@@ -207,42 +215,61 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   async function open(): Promise<void> {
     await store.open()
     opened = true
-    await store.loop.heartbeat(instance, clock.now())
+    await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
-    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : clock.now() - staleMs)
+    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : clock.now() - leaseMs)
     if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
     state = 'started'
-    cancelSweep = clock.after(sweepMs, sweepAndRepeat)
+    // Each on its own: an instance that is slow to sweep is not dead.
+    if (!store.exclusive) endHeartbeat = repeat(heartbeat, 'heartbeat')
+    endSweep = repeat(sweep, 'sweep')
+    const hint = ({ turn }: { readonly turn: string }) => {
+      realtime.touch(turn)
+      held.changed(turn)
+    }
+    endChanges = store.changes?.subscribe(hint) ?? endChanges
     await approvals.sweep().catch((error) => reportError(error, 'sweep'))
   }
+
+  const heartbeat = () => store.loop.heartbeat(instance, clock.now())
 
   const takeOver = (staleBefore: number) => loop.runner.takeOver(staleBefore)
 
   async function sweep(): Promise<void> {
     if (!store.exclusive) {
-      await store.loop.heartbeat(instance, clock.now())
-      await takeOver(clock.now() - staleMs)
+      await takeOver(clock.now() - leaseMs)
+      await held.sweep()
     }
     await approvals.sweep()
   }
 
-  function sweepAndRepeat(): void {
-    sweep()
-      .catch((error) => reportError(error, 'sweep'))
-      .finally(() => {
-        if (state === 'started') cancelSweep = clock.after(sweepMs, sweepAndRepeat)
-      })
+  function repeat(work: () => Promise<void>, where: string): () => void {
+    let ended = false
+    let cancel = clock.after(leaseMs / 3, again)
+    function again(): void {
+      work()
+        .catch((error) => reportError(error, where))
+        .finally(() => {
+          if (!ended) cancel = clock.after(leaseMs / 3, again)
+        })
+    }
+    return () => {
+      ended = true
+      cancel()
+    }
   }
 
   async function close(): Promise<void> {
     state = 'stopped'
-    cancelSweep()
+    endSweep()
     await starting?.catch(() => {})
     const waited = Promise.withResolvers<void>()
     const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
     await Promise.race([loop.runner.stop(stopMs), waited.promise])
     cancelWait()
-    realtime.stop()
+    endHeartbeat()
+    endChanges()
+    realtime.stop(loopErrors.RUNTIME_STOPPED())
     if (!opened) return
     await store.loop.retire(instance).catch((error) => reportError(error, 'stop'))
     await store.close()

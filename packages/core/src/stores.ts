@@ -80,6 +80,10 @@ export const storeErrors = defineErrors({
     kind: 'unavailable',
     message: 'the database cannot be written; check the permissions of the file and its folder',
   },
+  STORE_DAMAGED: {
+    kind: 'unavailable',
+    message: 'the file is not a database of this kind, or is damaged; name another file or restore a copy',
+  },
   STORE_CLOSED: { kind: 'unavailable', message: 'the store is closed' },
   STORE_NOT_MIGRATED: { kind: 'unavailable', message: 'the schema is missing or out of date; call migrate()' },
   STORE_TOO_NEW: { kind: 'unavailable', message: 'the schema was made by a newer version; update the packages' },

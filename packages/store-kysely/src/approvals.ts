@@ -1,4 +1,4 @@
-import type { ApprovalStatus, ApprovalStore, Window } from '@keelson/core/stores'
+import type { ApprovalStatus, ApprovalStore, Reach, Window } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import {
   approvalColumns,
@@ -30,6 +30,20 @@ interface DecideValues extends ReachValues {
 
 const listedColumns = approvalColumns.map((column) => `approvals.${column}` as const)
 
+interface Filter {
+  readonly status?: ApprovalStatus
+  readonly turn?: string
+}
+
+const shapeOf = (reach: Reach, { status, turn }: Filter): string =>
+  `${reachKind(reach)} ${status === undefined ? '' : 'status'} ${turn === undefined ? '' : 'turn'}`
+
+const filterValues = (reach: Reach, { status = 'pending', turn = '' }: Filter) => ({
+  ...reachValues(reach),
+  status,
+  turn,
+})
+
 export function createApprovalStore(db: Kysely<Database>, engine: Engine): ApprovalStore {
   const get = remembered((kind: ReachKind) =>
     statement((parameter: Parameters<ReachValues & { id: string }>) =>
@@ -41,27 +55,37 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
     ),
   )
 
-  /** `shape` is the kind of reach and the filters given, parted by spaces. */
-  const list = remembered((shape: string) => {
+  /** The approvals in reach that a filter leaves. `shape` is the kind of reach and the filters given, parted by spaces. */
+  const filtered = (shape: string, parameter: Parameters<ListValues>) => {
     const parts = shape.split(' ')
     const kind = parts.includes('tenant') ? 'tenant' : 'own'
-    return statement((parameter: Parameters<ListValues>) => {
-      let query = db.selectFrom('approvals').select(listedColumns)
-      if (parts.includes('status')) query = query.where('approvals.status', '=', parameter('status'))
-      // Of one turn there are few: the reach is checked on the turn, so that no engine goes through the tenant's instead.
-      query = parts.includes('turn')
-        ? query
-            .innerJoin('turns', 'turns.id', 'approvals.turn')
-            .where('approvals.turn', '=', parameter('turn'))
-            .where(within('turns', kind, parameter))
-        : query.where(within('approvals', kind, parameter))
-      return query
+    const query = db.selectFrom('approvals')
+    const some = parts.includes('status') ? query.where('approvals.status', '=', parameter('status')) : query
+    // Of one turn there are few: the reach is checked on the turn, so that no engine goes through the tenant's instead.
+    return parts.includes('turn')
+      ? some
+          .innerJoin('turns', 'turns.id', 'approvals.turn')
+          .where('approvals.turn', '=', parameter('turn'))
+          .where(within('turns', kind, parameter))
+      : some.where(within('approvals', kind, parameter))
+  }
+
+  const list = remembered((shape: string) =>
+    statement((parameter: Parameters<ListValues>) =>
+      filtered(shape, parameter)
+        .select(listedColumns)
         .orderBy('approvals.created_at')
         .orderBy('approvals.id')
         .limit(parameter('limit'))
-        .offset(parameter('offset'))
-    })
-  })
+        .offset(parameter('offset')),
+    ),
+  )
+
+  const count = remembered((shape: string) =>
+    statement((parameter: Parameters<ListValues>) =>
+      filtered(shape, parameter).select(({ fn }) => fn.countAll<number>().as('total')),
+    ),
+  )
 
   const decide = remembered((kind: ReachKind) =>
     statement((parameter: Parameters<DecideValues>) =>
@@ -153,15 +177,14 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
     },
 
     async list(reach, window, filter = {}) {
-      const { status, turn } = filter
-      const shape = `${reachKind(reach)} ${status === undefined ? '' : 'status'} ${turn === undefined ? '' : 'turn'}`
-      const rows = await engine.query(list(shape), {
-        ...reachValues(reach),
-        ...windowValues(window),
-        status: status ?? 'pending',
-        turn: turn ?? '',
-      })
-      return rows.map(approvalOf)
+      const values = { ...filterValues(reach, filter), ...windowValues(window) }
+      return (await engine.query(list(shapeOf(reach, filter)), values)).map(approvalOf)
+    },
+
+    async count(reach, filter = {}) {
+      const values = { ...filterValues(reach, filter), limit: 0, offset: 0 }
+      const [row] = await engine.query(count(shapeOf(reach, filter)), values)
+      return Number(row?.total ?? 0)
     },
 
     async decide(reach, id, { status, decidedBy, at }) {

@@ -15,6 +15,7 @@ interface HoldValues {
   turn: string
   instance: string
   maxQueued: number
+  anyStatus: 0 | 1
   at: number
 }
 
@@ -92,7 +93,7 @@ export function createAccept(
         .where('id', '=', parameter('session'))
         .where('tenant', '=', parameter('tenant'))
         .where('subject', '=', parameter('subject'))
-        .where('status', '=', sql.lit('active'))
+        .where((row) => row.or([row('status', '=', sql.lit('active')), sql<boolean>`${parameter('anyStatus')} = 1`]))
         .where((row) => row.or([isFree(row), row('queued_turns', '<', parameter('maxQueued'))]))
         .returning(['running_turn', 'epoch', 'last_sequence', 'turn_count']),
     ),
@@ -138,12 +139,13 @@ export function createAccept(
       turn: turn.id,
       instance,
       maxQueued: waits ? request.maxQueued : 0,
+      anyStatus: request.whenClosed === 'answer' ? 1 : 0,
       at: turn.createdAt,
     })
     if (held === undefined) {
       const [session] = yield* run(statements.whyNotHeld, { ...owner, session: turn.session })
       if (session === undefined) return { outcome: 'no-session' }
-      if (session.status !== 'active') return { outcome: 'session-closed' }
+      if (session.status !== 'active' && request.whenClosed === 'refuse') return { outcome: 'session-closed' }
       return { outcome: waits ? 'queue-full' : 'busy' }
     }
     const started = held.running_turn === turn.id

@@ -2,13 +2,14 @@ import type { ResumedTurn } from '@keelson/core/stores'
 import { loopErrors } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { statuses, type TurnRow, toolCallColumns, toolCallOf, turnColumns, turnOf } from './columns.ts'
-import { type Features, run, type Work } from './engine.ts'
+import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Queue } from './loop-queue.ts'
 import { lastLogSequence } from './loop-rows.ts'
 import type { Database, TurnTable } from './schema.ts'
 import { type Parameters, statement } from './statement.ts'
 
 export interface Recovery {
+  readonly held: Statement<{ instance: string }, { turn: string; cancel_requested: number }>
   resume(turn: string, instance: string, at: number): Work<ResumedTurn | null>
   takeOver(instance: string, staleBefore: number, at: number, limit: number): Work<ResumedTurn[]>
 }
@@ -63,6 +64,14 @@ export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, que
         .where('id', '=', parameter('turn'))
         .where('status', 'in', statuses('waiting', 'interrupted', 'running'))
         .returning([...turnColumns, 'log']),
+    ),
+
+    held: statement((parameter: Parameters<{ instance: string }>) =>
+      db
+        .selectFrom('sessions')
+        .innerJoin('turns', 'turns.id', 'sessions.running_turn')
+        .select(['turns.id as turn', 'turns.cancel_requested'])
+        .where('sessions.instance', '=', parameter('instance')),
     ),
 
     abandoned: statement((parameter: Parameters<{ instance: string; staleBefore: number; limit: number }>) => {
@@ -160,5 +169,5 @@ export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, que
     return taken
   }
 
-  return { resume, takeOver }
+  return { held: statements.held, resume, takeOver }
 }

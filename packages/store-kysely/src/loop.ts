@@ -19,7 +19,7 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
   const accept = createAccept(db, queue, createNameLock(db, features))
   const cancel = createCancel(db, features, queue, questions)
   const { commit, flush } = createCommit(db, features, queue, questions)
-  const { resume, takeOver } = createRecovery(db, features, queue)
+  const { held, resume, takeOver } = createRecovery(db, features, queue)
 
   const heartbeat = statement((parameter: Parameters<{ instance: string; at: number }>) =>
     db
@@ -56,6 +56,11 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
 
     takeOver: (instance, staleBefore, at, limit) =>
       engine.transaction('write', () => takeOver(instance, staleBefore, at, atLeastZero(limit))),
+
+    async held(instance) {
+      const rows = await engine.query(held, { instance })
+      return rows.map(({ turn, cancel_requested }) => ({ turn, cancelRequested: cancel_requested === 1 }))
+    },
 
     async heartbeat(instance, at) {
       await engine.query(heartbeat, { instance, at })

@@ -55,8 +55,7 @@ export function createPostgresEngine(options: EngineOptions): PostgresEngine {
       try {
         return await connections.use(attempt)
       } catch (error) {
-        const nothingDone =
-          error instanceof NothingDone || isConflict(error) || losesNames(error) || isOutdated(error)
+        const nothingDone = error instanceof NothingDone || isConflict(error) || losesNames(error) || isOutdated(error)
         if (!nothingDone || count === attempts) throw storeErrorOf(error instanceof NothingDone ? error.cause : error)
       }
       await sleep(Math.random() * Math.min(2 ** count, longestPauseMs))

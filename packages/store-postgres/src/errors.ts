@@ -46,7 +46,8 @@ const meanings: Readonly<Record<string, Meaning>> = {
 
 /** The SQLSTATE of an error that the server reported, else undefined. */
 export function stateOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null || !('code' in error) || typeof error.code !== 'string') return undefined
+  if (typeof error !== 'object' || error === null || !('code' in error) || typeof error.code !== 'string')
+    return undefined
   // What the operating system reports has a code too, like EPIPE, but no severity.
   return 'severity' in error && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined
 }
@@ -54,7 +55,9 @@ export function stateOf(error: unknown): string | undefined {
 /** True when the connection on which the error came cannot be used any more, or nobody knows what state it is in. */
 export function breaksConnection(error: unknown): boolean {
   const state = stateOf(error)
-  return state === undefined || state.startsWith('08') || state.startsWith('57P') || state === '25P03' || state === '25P04'
+  return (
+    state === undefined || state.startsWith('08') || state.startsWith('57P') || state === '25P03' || state === '25P04'
+  )
 }
 
 /** Indexes that decide a race: whoever comes second finds what the first has made when it tries again. */

@@ -47,7 +47,8 @@ export function createListener({ connect, channel, heard, report }: ListenerOpti
       client = connect()
     } catch (error) {
       tryAgain(error)
-      return tried()
+      tried()
+      return
     }
     current = client
     const lose = (error: unknown) => {

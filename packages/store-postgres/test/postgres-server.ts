@@ -60,7 +60,12 @@ async function startEmbedded(): Promise<PostgresServer> {
     const port = await freePort()
     const url = `postgres://owner@127.0.0.1:${port}/postgres`
     // What a crash of the server alone can lose does not depend on fsync, only what a power cut can.
-    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, 'fsync=off', 'max_connections=120']
+    const settings = [
+      'listen_addresses=127.0.0.1',
+      `unix_socket_directories=${folder}`,
+      'fsync=off',
+      'max_connections=120',
+    ]
 
     const start = async () => {
       const options = settings.flatMap((setting) => ['-c', setting])
@@ -143,4 +148,3 @@ export async function inspect<Row = Record<string, unknown>>(
     await client.end()
   }
 }
-

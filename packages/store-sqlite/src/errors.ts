@@ -8,8 +8,10 @@ const meanings: Readonly<Record<number, (detail: { cause: unknown }) => KeelsonE
   [busy]: storeErrors.STORE_BUSY,
   [locked]: storeErrors.STORE_BUSY,
   8: storeErrors.STORE_READ_ONLY,
+  11: storeErrors.STORE_DAMAGED,
   13: storeErrors.STORE_FULL,
   14: storeErrors.STORE_READ_ONLY,
+  26: storeErrors.STORE_DAMAGED,
 }
 
 /** The primary result code of an error that SQLite made, else undefined. */

@@ -26,6 +26,7 @@ export const accepting = (session: string, id: string, values: Partial<AcceptTur
     createdAt: 1,
   },
   newSession: null,
+  whenClosed: 'refuse',
   instance: 'one',
   whenBusy: 'wait',
   maxQueued: 100,

@@ -138,6 +138,7 @@ async function useEverything({ sessions, loop, approvals }: Store): Promise<void
   await loop.commit(lease, { at: 1, toolCalls: [toolCall('c')], toolCallEnds, approvals: [approval('a', 'c')] })
   await loop.commit(lease, { at: 1, status: 'waiting' })
   await approvals.resumable(10)
+  await loop.held('one')
   await approvals.expire(5_000, 10)
   await approvals.unfollowed(10)
   const resumed = await loop.resume('t', 'one', 1)

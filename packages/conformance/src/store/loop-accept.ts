@@ -159,9 +159,17 @@ export function describeAccept(subject: StoreSubject): void {
       expect((await scene().start(two.id)).turn.sequence).toBe(1)
     })
 
+    it.each(['archived', 'expired'] as const)('answers in an %s session only when asked to', async (status) => {
+      const { id } = await scene().session()
+      await sessions().update(ada, id, { status }, start + 1)
+      expect(await accept(accepting(id))).toEqual({ outcome: 'session-closed' })
+      startedOf(await accept(accepting(id, { whenClosed: 'answer' })))
+      expect(await sessions().get(ada, id)).toMatchObject({ status, lastSequence: 1 })
+    })
+
     describe('with a new session', () => {
       const opening = (key: string, hash = 'same') => {
-        const session = newSession()
+        const session = { ...newSession(), scope: null }
         return accepting(session.id, { newSession: session, inputHash: hash, idempotency: { key, hash } })
       }
 

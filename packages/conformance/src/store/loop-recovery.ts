@@ -99,6 +99,34 @@ export function describeRecovery(subject: StoreSubject): void {
     })
   })
 
+  describe('held', () => {
+    const { scene, begin, loop } = useBegin()
+    const held = async (instance: string) =>
+      (await loop().held(instance)).toSorted((one, other) => (one.turn < other.turn ? -1 : 1))
+    const each = (...turns: readonly string[]) => turns.toSorted().map((turn) => ({ turn, cancelRequested: false }))
+
+    it('gives what runs under the instance, and nothing of others', async () => {
+      const [one, two, three] = [await begin(), await begin(bob), await begin()]
+      await scene().queue(one.session)
+      expect(await held('one')).toEqual(each(one.turn.id, two.turn.id, three.turn.id))
+      await loop().commit(two.lease, { at: start, status: 'waiting' })
+      await loop().commit(three.lease, { at: start, status: 'completed' })
+      expect(await held('one')).toEqual(each(one.turn.id))
+      await loop().resume(two.turn.id, 'two', start)
+      expect(await held('two')).toEqual(each(two.turn.id))
+      expect(await held('three')).toEqual([])
+      await loop().takeOver('three', staleBefore, start, 10)
+      expect(await held('three')).toEqual(each(one.turn.id, two.turn.id))
+      expect(await held('one')).toEqual([])
+    })
+
+    it('says which ones somebody asked to cancel', async () => {
+      const { turn } = await begin()
+      await loop().cancel(ada, turn.id, 'two', start)
+      expect(await held('one')).toEqual([{ turn: turn.id, cancelRequested: true }])
+    })
+  })
+
   describe('takeOver', () => {
     const { scene, begin, loop } = useBegin()
     const takeOver = (limit = 100) => loop().takeOver('two', staleBefore, start, limit)

@@ -140,6 +140,7 @@ export const accepting = (
   const turn = newTurn(session, values.turn)
   return {
     newSession: null,
+    whenClosed: 'refuse',
     instance: 'one',
     whenBusy: 'wait',
     maxQueued: 100,

@@ -15,14 +15,14 @@ export interface Conflict<Client> {
 type Clash<Client> = Omit<Conflict<Client>, 'winner'>
 
 /**
- * The conflicts between the mounts, each with its winner. Throws `MOUNT_CONFLICT` with all that have none, and
+ * The conflicts between the mounts by the shape of their pattern, each with its winner. Throws `MOUNT_CONFLICT` with all that have none, and
  * `MOUNT_INVALID` for a winner that is not in its conflict and for one that is not needed.
  */
 export function findConflicts<Client>(
   routes: readonly MountedRoute<Client>[],
   exclusive: readonly MountedSurface<Client>[],
   resolve: NonNullable<MountRules['resolve']>,
-): readonly Conflict<Client>[] {
+): ReadonlyMap<string, Conflict<Client>> {
   const winners = readWinners(resolve)
   const clashes = methods.flatMap((method) =>
     clashesOf(
@@ -33,11 +33,12 @@ export function findConflicts<Client>(
   )
   const open = clashes.filter(({ key }) => !winners.has(shapeOfKey(key)))
   if (open.length > 0) throw unresolved(open)
-  const conflicts = clashes.map((clash) => {
-    const named = winners.get(shapeOfKey(clash.key))
-    winners.delete(shapeOfKey(clash.key))
-    return { ...clash, winner: checkWinner(clash, named?.winner ?? '') }
-  })
+  const conflicts = new Map<string, Conflict<Client>>()
+  for (const clash of clashes) {
+    const shape = shapeOfKey(clash.key) ?? ''
+    conflicts.set(shape, { ...clash, winner: checkWinner(clash, winners.get(shape)?.winner ?? '') })
+    winners.delete(shape)
+  }
   for (const { key } of winners.values()) {
     throw mountErrors.MOUNT_INVALID({ message: `resolve names a winner of "${key}", but nothing is in conflict there` })
   }
@@ -112,7 +113,9 @@ const shapeOfKey = (key: string): string | undefined => {
   return method === undefined || path === undefined ? undefined : shapeOf(method as Method, segmentsOf(path))
 }
 
-function readWinners(resolve: NonNullable<MountRules['resolve']>): Map<string | undefined, { key: string; winner: Winner }> {
+function readWinners(
+  resolve: NonNullable<MountRules['resolve']>,
+): Map<string | undefined, { key: string; winner: Winner }> {
   const winners = new Map<string | undefined, { key: string; winner: Winner }>()
   for (const [key, winner] of Object.entries(resolve)) {
     const shape = shapeOfKey(key)

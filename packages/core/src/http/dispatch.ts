@@ -8,7 +8,7 @@ import { type Match, matchRoute } from './match.ts'
 import type { HttpRequest, HttpResponse } from './message.ts'
 import { createRouteTable } from './mounts.ts'
 import { parseQuery } from './query.ts'
-import type { AnyRoute, Method, Mount, Surface } from './surface.ts'
+import type { AnyRoute, Method, Mount, MountRules, Surface } from './surface.ts'
 
 export interface DispatchContext {
   readonly signal: AbortSignal
@@ -22,7 +22,7 @@ export interface ErrorPlace {
   readonly surface: string
 }
 
-export interface DispatcherOptions<Client> {
+export interface DispatcherOptions<Client> extends MountRules {
   readonly mounts: readonly Mount<Client>[]
   /** The runtime acting as the caller; as nobody for null. */
   as(principal: Principal | null, context: DispatchContext): Client
@@ -54,7 +54,7 @@ export interface Dispatcher<Client> {
 
 /** The HTTP machine: all mounts behind two functions that every adapter uses. Throws when mounts are in conflict. */
 export function createDispatcher<Client>(options: DispatcherOptions<Client>): Dispatcher<Client> {
-  const table = createRouteTable(options.mounts)
+  const table = createRouteTable(options.mounts, options)
   let started = options.start === undefined
   let starting: Promise<void> | undefined
 
@@ -118,8 +118,10 @@ export function createDispatcher<Client>(options: DispatcherOptions<Client>): Di
 
   return {
     match: (method, path) => matchRoute(table, method, path),
-    async handle(match, request) {
+    async handle(first, request) {
+      let match = first
       try {
+        if (first.decide !== undefined) match = first.decide(request)
         return await call(match, request)
       } catch (thrown) {
         const error = clientGone(thrown, request) ? httpErrors.CLIENT_GONE() : thrown

@@ -5,6 +5,7 @@ import { lowerCaseNames, type MountedSurface } from './mounts.ts'
 import type { Answer } from './surface.ts'
 
 const jsonType = 'application/json'
+const upgradeRequired = 'this address speaks WebSocket'
 
 interface Encoding {
   /** For HEAD: everything but the body. */
@@ -25,6 +26,11 @@ export function encodeAnswer<Client>(
     return complete(status, headers, jsonType, JSON.stringify(answer.json) ?? 'null', answer.headers, bodyless)
   }
   if ('text' in answer) return complete(status, headers, answer.type, answer.text, answer.headers, bodyless)
+  if ('socket' in answer) {
+    const upgrade = { connection: 'Upgrade', upgrade: 'websocket', ...answer.headers }
+    const response = complete(426, headers, 'text/plain; charset=utf-8', upgradeRequired, upgrade, bodyless)
+    return { ...response, socket: answer.socket }
+  }
   if (answer.headers !== undefined) Object.assign(headers, lowerCaseNames(answer.headers))
   if ('stream' in answer) {
     headers['content-type'] = answer.type

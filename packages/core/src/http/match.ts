@@ -1,8 +1,11 @@
 import { findRoute } from 'rou3'
 import type { KeelsonError } from '../kernel/errors.ts'
+import { idsOf } from './conflicts.ts'
 import { httpErrors } from './errors.ts'
-import type { MountedSurface, RouteTable } from './mounts.ts'
-import type { AnyRoute } from './surface.ts'
+import type { HttpRequest } from './message.ts'
+import type { MountedRoute, MountedSurface, RouteTable } from './mounts.ts'
+import { intersect, shapeOf } from './pattern.ts'
+import type { AnyRoute, Winner } from './surface.ts'
 
 /** A request that is ours, and what is to be done with it. */
 export interface Match<Client> {
@@ -14,6 +17,13 @@ export interface Match<Client> {
   readonly params: Readonly<Record<string, string>>
   /** Answered instead of calling the route. */
   readonly failure: KeelsonError | undefined
+  /** Set where the request decides between surfaces: gives the match that holds instead. Throws when it names none. */
+  readonly decide?: (request: HttpRequest) => Match<Client>
+}
+
+interface Found<Client> {
+  readonly data: MountedRoute<Client>
+  readonly params?: Record<string, string>
 }
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -25,16 +35,58 @@ const known: ReadonlySet<string> = new Set(methods)
  */
 export function matchRoute<Client>(table: RouteTable<Client>, method: string, path: string): Match<Client> | undefined {
   const asked = method === 'HEAD' ? 'GET' : method
-  if (path.startsWith('/')) {
+  // The longest exclusive prefix above the path: no mount with a shorter one answers below it.
+  const owner = table.exclusive.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))
+  if (path.startsWith('/') && isPlain(path)) {
     const found = known.has(asked) ? findRoute(table.router, asked, path) : undefined
-    if (found !== undefined && isPlain(path)) {
-      const { mount, route, path: pattern } = found.data
-      const params = decodeParams(found.params)
-      const failure = params === undefined ? httpErrors.INVALID_PATH() : undefined
-      return { mount, route, path: pattern, params: params ?? {}, failure }
-    }
+    if (found?.data.contested) {
+      const match = settle(table, owner, asked, path)
+      if (match !== undefined) return match
+    } else if (found !== undefined && answers(found.data, owner)) return matchOf(found)
   }
-  return table.exclusive.length === 0 ? undefined : refuse(table, path)
+  return owner && refuse(table, owner, path)
+}
+
+const answers = <Client>({ mount }: MountedRoute<Client>, owner: MountedSurface<Client> | undefined): boolean =>
+  owner === undefined || mount.prefix.length >= owner.prefix.length
+
+function matchOf<Client>({ data, params: raw }: Found<Client>): Match<Client> {
+  const params = decodeParams(raw)
+  const failure = params === undefined ? httpErrors.INVALID_PATH() : undefined
+  return { mount: data.mount, route: data.route, path: data.path, params: params ?? {}, failure }
+}
+
+/** For a path that routes of several mounts match: asks each mount, and then who wins. */
+function settle<Client>(
+  table: RouteTable<Client>,
+  owner: MountedSurface<Client> | undefined,
+  method: string,
+  path: string,
+): Match<Client> | undefined {
+  const found: Found<Client>[] = []
+  for (const router of table.mounts.values()) {
+    const each = findRoute(router, method, path)
+    if (each !== undefined && answers(each.data, owner)) found.push(each)
+  }
+  const [first] = found
+  if (first === undefined || found.length === 1) return first && matchOf(first)
+  const common = found.map(({ data }) => data.segments).reduce((a, b) => intersect(a, b) ?? a)
+  const conflict = table.conflicts.get(shapeOf(first.data.method, common))
+  if (conflict === undefined) return undefined
+  if (typeof conflict.winner === 'string') return matchOf(winnerOf(found, conflict.winner, conflict.key))
+  return { ...matchOf(first), decide: decideBy(found, conflict.winner, conflict.key) }
+}
+
+const decideBy =
+  <Client>(found: readonly Found<Client>[], winner: Exclude<Winner, string>, key: string) =>
+  (request: HttpRequest): Match<Client> =>
+    matchOf(winnerOf(found, winner(request), key))
+
+function winnerOf<Client>(found: readonly Found<Client>[], id: string, key: string): Found<Client> {
+  const named = found.find(({ data }) => data.mount.surface.id === id)
+  if (named !== undefined) return named
+  const ids = idsOf(found.map(({ data }) => data)).join(', ')
+  throw new Error(`resolve gave ${JSON.stringify(id)} as the winner of "${key}"; there is: ${ids}`)
 }
 
 /**
@@ -63,19 +115,25 @@ function decodeParams(raw: Record<string, string> | undefined): Record<string, s
   return params
 }
 
-function refuse<Client>(table: RouteTable<Client>, path: string): Match<Client> | undefined {
-  const mount = table.exclusive.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))
-  if (mount === undefined) return undefined
-  const allowed = allowedMethods(table, path)
-  const failure =
-    allowed.length === 0
-      ? httpErrors.NOT_FOUND()
-      : httpErrors.METHOD_NOT_ALLOWED({ details: { allow: allowed.join(', ') } })
-  return { mount, route: undefined, path, params: {}, failure }
+function refuse<Client>(table: RouteTable<Client>, owner: MountedSurface<Client>, path: string): Match<Client> {
+  const others = otherMethods(table, owner, path)
+  const [other] = others
+  if (other === undefined) return { mount: owner, route: undefined, path, params: {}, failure: httpErrors.NOT_FOUND() }
+  const allowed: string[] = others.map(({ method }) => method)
+  if (allowed.includes('GET')) allowed.push('HEAD')
+  const failure = httpErrors.METHOD_NOT_ALLOWED({ details: { allow: allowed.join(', ') } })
+  // Where exclusive mounts share a prefix, the one that knows the path says so.
+  return { mount: other.mount.exclusive ? other.mount : owner, route: undefined, path, params: {}, failure }
 }
 
-function allowedMethods<Client>(table: RouteTable<Client>, path: string): readonly string[] {
+function otherMethods<Client>(
+  table: RouteTable<Client>,
+  owner: MountedSurface<Client>,
+  path: string,
+): readonly MountedRoute<Client>[] {
   if (!path.startsWith('/') || !isPlain(path)) return []
-  const allowed: string[] = methods.filter((method) => findRoute(table.router, method, path, { params: false }))
-  return allowed.includes('GET') ? [...allowed, 'HEAD'] : allowed
+  return methods.flatMap((method) => {
+    const found = findRoute(table.router, method, path, { params: false })
+    return found !== undefined && answers(found.data, owner) ? found.data : []
+  })
 }

@@ -1,3 +1,5 @@
+import type { SocketSession } from './websocket.ts'
+
 /** A request as any framework can state it. Header names are lower case. */
 export interface HttpRequest {
   readonly method: string
@@ -25,6 +27,8 @@ export interface HttpResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array | HttpStream | undefined
+  /** What to do with the WebSocket, where one was asked for; whoever cannot open one sends the rest, which says so. */
+  readonly socket?: SocketSession
 }
 
 /** A body written piece by piece. Resolves when all is written, or early when `sink.signal` is aborted. */

@@ -34,7 +34,8 @@ export interface RouteTable<Client> {
   /** The routes of each mount alone, for requests that several could answer. */
   readonly mounts: ReadonlyMap<MountedSurface<Client>, RouterContext<MountedRoute<Client>>>
   readonly routes: readonly MountedRoute<Client>[]
-  readonly conflicts: readonly Conflict<Client>[]
+  /** By the shape of what their routes have in common. */
+  readonly conflicts: ReadonlyMap<string, Conflict<Client>>
   /** The longest prefix first. */
   readonly exclusive: readonly MountedSurface<Client>[]
 }
@@ -55,8 +56,15 @@ export function createRouteTable<Client>(
   const conflicts = findConflicts(routes, exclusive, resolve)
 
   const router = createRouter<RoutedEntry<Client>>()
-  for (const route of routes) addRoute(router, route.method, route.path, { ...route, contested: hasRival(route, routes) })
-  return { router, routes, conflicts, exclusive, mounts: new Map([...lists].map(([mount, list]) => [mount, routerOf(list)])) }
+  for (const route of routes)
+    addRoute(router, route.method, route.path, { ...route, contested: hasRival(route, routes) })
+  return {
+    router,
+    routes,
+    conflicts,
+    exclusive,
+    mounts: new Map([...lists].map(([mount, list]) => [mount, routerOf(list)])),
+  }
 }
 
 export interface RouteInfo {

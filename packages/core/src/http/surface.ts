@@ -3,15 +3,20 @@ import type { Principal } from '../kernel/context.ts'
 import type { KeelsonError } from '../kernel/errors.ts'
 import type { Json } from '../kernel/json.ts'
 import type { HttpRequest, HttpStream } from './message.ts'
+import type { SocketSession } from './websocket.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
-/** What a route answers. `json` is sent as JSON, `text` and `stream` as they are with `type` as content type. */
+/**
+ * What a route answers. `json` is sent as JSON, `text` and `stream` as they are with `type` as content type. `socket`
+ * opens the WebSocket that was asked for; a request that asked for none gets a 426.
+ */
 export type Answer = { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } & (
   | { readonly json: unknown }
   | { readonly text: string; readonly type: string }
   | { readonly stream: HttpStream; readonly type: string }
   | { readonly empty: true }
+  | { readonly socket: SocketSession }
 )
 
 export interface Call<Client, Params, Query, Body> {
@@ -35,6 +40,10 @@ export interface Route<Client, Params = Readonly<Record<string, string>>, Query 
   readonly summary: string
   /** True when it needs no credentials. */
   readonly open?: boolean
+  /** Names of the surface's security schemes, any of which will do; for OpenAPI. @default all, or none when open */
+  readonly security?: readonly string[]
+  /** True for a route that the system's document does not have. */
+  readonly beyondDocument?: boolean
   /** True when it starts processes or installs code. Mounted only where the host allows that. */
   readonly startsProcesses?: boolean
   readonly query?: StandardSchemaV1<unknown, Query>
@@ -45,11 +54,19 @@ export interface Route<Client, Params = Readonly<Record<string, string>>, Query 
   /** Schema of the answer's JSON; for OpenAPI. An event stream names its frames' schema instead. */
   readonly response: StandardSchemaV1
   readonly stream?: boolean
+  /** True for a WebSocket: `handle` answers with `socket`, or says why not. `response` is the schema of its frames. */
+  readonly socket?: boolean
   handle(call: Call<Client, Params, Query, Body>): Answer | Promise<Answer>
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a list of routes forgets each one's own query and body
 export type AnyRoute<Client> = Route<Client, Readonly<Record<string, string>>, any, any>
+
+/** How callers prove who they are, as OpenAPI says it. */
+export type SecurityScheme = { readonly description?: string } & (
+  | { readonly type: 'apiKey'; readonly in: 'header' | 'query' | 'cookie'; readonly name: string }
+  | { readonly type: 'http'; readonly scheme: string; readonly bearerFormat?: string }
+)
 
 /** The HTTP API of one documented system: its routes and the conventions that hold for all of them. */
 export interface Surface<Client> {
@@ -63,6 +80,10 @@ export interface Surface<Client> {
   authenticate(request: HttpRequest): Principal | null | Promise<Principal | null>
   /** The system's error body and status. */
   encodeError(error: KeelsonError): { status: number; body: Json; headers?: Readonly<Record<string, string>> }
+  /** What `authenticate` looks at, by name; for OpenAPI. */
+  readonly security?: Readonly<Record<string, SecurityScheme>>
+  /** Schema of `encodeError`'s bodies; for OpenAPI. */
+  readonly errorSchema?: StandardSchemaV1
 }
 
 /** Where a surface answers. */

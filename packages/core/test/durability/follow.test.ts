@@ -1,5 +1,5 @@
 import type { Client, TurnEvent } from '@keelson/core'
-import { callTool, createTestRuntime, hang, respond, say, scriptedModel, think } from '@keelson/core/testing'
+import { callTool, createTestRuntime, delay, hang, respond, say, scriptedModel, think } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import {
@@ -165,13 +165,16 @@ describe('a turn that went through everything', () => {
     const file = databaseFile()
     const clock = new VirtualClock()
     const options = { agents: [agentOf([echo])], clock, limits: { backoffMs: 1, flushMs: 10 } }
-    const model = scriptedModel([
-      [say(['first ', 'step']), callTool('echo', { note: 'x' })],
-      [think('well'), say(['half ', 'an answ']), respond(() => Promise.reject(new Error('cut')))],
-      [think('so'), say(['second ', 'step 😀']), callTool('echo', { note: 'y' })],
-      [say(['never ', 'fini']), hang()],
-      [say(['third ', 'step'])],
-    ])
+    const model = scriptedModel(
+      [
+        [say(['first ', 'step']), callTool('echo', { note: 'x' })],
+        [think('well'), say(['half ', 'an answ']), respond(() => Promise.reject(new Error('cut')))],
+        [think('so'), say(['second ', 'step 😀']), callTool('echo', { note: 'y' })],
+        [say(['never ']), delay(12), say(['fini']), hang()],
+        [say(['third ', 'step'])],
+      ],
+      { clock },
+    )
     const first = await createTestRuntime({ ...options, model, store: sqliteStore(file) })
     const turn = first.client.run('clerk', { message: 'hi' })
     const { id, session } = await turn.accepted
@@ -179,9 +182,8 @@ describe('a turn that went through everything', () => {
     const reading = (async () => {
       for await (const event of turn) live.push(event)
     })()
-    await clock.advance(9)
-    await clock.advance(2)
-    await settle()
+    // What was said before the tenth millisecond is stored, the rest is not.
+    await clock.advance(15)
     await Promise.all([first.stop(), codeOf(reading)])
     const second = await createTestRuntime({ ...options, model, store: sqliteStore(file) })
     const stored = await followed(second.client, id)
@@ -201,6 +203,11 @@ describe('a turn that went through everything', () => {
     ])
     expect(stepTexts(stored)).toEqual(texts)
     expect(stepTexts(live).get(3)).toBe('never fini')
+    const flushed = stored.slice(
+      0,
+      stored.findIndex(({ type }) => type === 'turn.resumed'),
+    )
+    expect(stepTexts(flushed).get(3)).toBe('never ')
 
     // Every prefix of the live events, cut at any position inside of a delta, and then the rest from the store.
     for (let count = 0; count <= live.length; count += 1) {

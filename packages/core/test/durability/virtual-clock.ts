@@ -25,7 +25,7 @@ export class VirtualClock implements Clock {
   }
 
   after(ms: number, run: () => void): () => void {
-    const timer = { at: this.#passed + Math.max(0, ms), run }
+    const timer = { at: this.#passed + Math.max(0, Math.ceil(ms)), run }
     this.#timers.add(timer)
     return () => this.#timers.delete(timer)
   }

@@ -152,70 +152,37 @@ describe('exclusive mounts', () => {
     expect(matchRoute(table, 'GET', '/aix')?.mount.surface.id).toBe('other')
   })
 
+  it('hide what a shorter prefix has below theirs', () => {
+    const wide = testSurface('wide', [{ method: 'GET', path: '/:kind/list' }])
+    const narrow = testSurface('narrow', [{ method: 'GET', path: '/:what' }])
+    const table = createRouteTable([
+      { prefix: '/', surface: wide },
+      { prefix: '/ai', surface: testSurface('empty', []), exclusive: true },
+      { prefix: '/me', surface: narrow, exclusive: true },
+    ])
+    expect(matchRoute(table, 'GET', '/x/list')?.mount.surface.id).toBe('wide')
+    expect(matchRoute(table, 'GET', '/ai/list')).toMatchObject({ failure: { code: 'NOT_FOUND' }, route: undefined })
+    expect(matchRoute(table, 'GET', '/me/list')).toMatchObject({ path: '/me/:what', params: { what: 'list' } })
+  })
+
+  it('that share a prefix each say which methods they know', () => {
+    const surfaces = [
+      testSurface('one', [{ method: 'GET', path: '/a' }]),
+      testSurface('two', [{ method: 'PUT', path: '/b' }]),
+    ]
+    const table = createRouteTable(surfaces.map((each) => ({ prefix: '/', surface: each, exclusive: true })))
+    const refused = (path: string) => {
+      const match = matchRoute(table, 'DELETE', path)
+      return [match?.mount.surface.id, match?.failure?.code, match?.failure?.details?.['allow']]
+    }
+    expect(refused('/a')).toEqual(['one', 'METHOD_NOT_ALLOWED', 'GET, HEAD'])
+    expect(refused('/b')).toEqual(['two', 'METHOD_NOT_ALLOWED', 'PUT'])
+    expect(refused('/c')).toEqual(['one', 'NOT_FOUND', undefined])
+  })
+
   it('answer unknown methods with the ones that are allowed', () => {
     const match = matchRoute(table, 'DELETE', '/ai/api/models/x')
     expect(match?.failure?.code).toBe('METHOD_NOT_ALLOWED')
     expect(match?.failure?.details).toEqual({ allow: 'GET, PUT, HEAD' })
-  })
-})
-
-describe('mounts in conflict', () => {
-  const one = testSurface('one', [{ method: 'GET', path: '/api/models/:name' }])
-
-  it.each(['/api/models/available', '/api/models/:id', '/api/:kind/x'])('%s of a second surface is refused', (path) => {
-    const two = testSurface('two', [{ method: 'GET', path }])
-    expect(() =>
-      createRouteTable([
-        { prefix: '/ai', surface: one },
-        { prefix: '/ai/', surface: two },
-      ]),
-    ).toThrow(
-      `"GET /ai/api/models/:name" of surface "one" and "GET /ai${path}" of surface "two" answer the same requests: mount one`,
-    )
-  })
-
-  it('the order of the two makes no difference', () => {
-    const two = testSurface('two', [{ method: 'GET', path: '/api/models/available' }])
-    expect(() =>
-      createRouteTable([
-        { prefix: '/', surface: two },
-        { prefix: '/', surface: one },
-      ]),
-    ).toThrow('answer the same requests')
-  })
-
-  it('a conflict across two prefixes is refused too', () => {
-    const two = testSurface('two', [{ method: 'GET', path: '/models/x' }])
-    expect(() =>
-      createRouteTable([
-        { prefix: '/', surface: one },
-        { prefix: '/api', surface: two },
-      ]),
-    ).toThrow('"GET /api/models/x" of surface "two"')
-  })
-
-  it('other methods, other paths and other prefixes are none', () => {
-    const two = testSurface('two', [
-      { method: 'POST', path: '/api/models/:name' },
-      { method: 'GET', path: '/api/models/:name/files' },
-    ])
-    const mounts = [
-      { prefix: '/ai', surface: one },
-      { prefix: '/ai', surface: two },
-      { prefix: '/one', surface: one },
-    ]
-    expect(createRouteTable(mounts).routes).toHaveLength(4)
-  })
-
-  it('one surface with the same route twice is refused', () => {
-    const twice = testSurface('twice', [
-      { method: 'GET', path: '/a/:id' },
-      { method: 'GET', path: '/a/:name' },
-    ])
-    expect(() => createRouteTable([{ prefix: '/', surface: twice }])).toThrow('are the same route')
-  })
-
-  it.each(['ai', '/a b', '/:x', '/a//b', '/..', '/a/../b', '//', '/*'])('the prefix %j is refused', (prefix) => {
-    expect(() => createRouteTable([{ prefix, surface: one }])).toThrow('plain segments')
   })
 })

@@ -24,6 +24,11 @@ export const approvalOperations = {
     effect: 'read',
     errors: [],
   }),
+  count: operation<{ readonly status?: ApprovalStatus; readonly turn?: string }, number>({
+    auth: 'caller',
+    effect: 'read',
+    errors: [],
+  }),
   /** Decides once: of deciders that race one wins, the others get `APPROVAL_SETTLED`. The turn goes on by itself. */
   decide: operation<DecideApproval, Approval>({
     auth: 'caller',

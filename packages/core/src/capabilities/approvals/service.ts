@@ -63,6 +63,11 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
       return await store.list(reachOf(principal), { limit, offset }, filter)
     },
 
+    async count({ principal }, filter) {
+      await expire().catch((error) => report(error, 'approval'))
+      return await store.count(reachOf(principal), filter)
+    },
+
     async decide({ principal }, { id, decision, decidedBy = principal.subject }) {
       const reach = reachOf(principal)
       if (!isOperator(principal) && deciders === 'operator') {

@@ -43,6 +43,8 @@ export interface ApprovalStore {
     filter?: { readonly status?: ApprovalStatus; readonly turn?: string },
   ): Promise<Approval[]>
 
+  count(reach: Reach, filter?: { readonly status?: ApprovalStatus; readonly turn?: string }): Promise<number>
+
   /**
    * Decides a pending approval that has not expired. Atomic: of deciders that race exactly one gets the row, the others
    * null.

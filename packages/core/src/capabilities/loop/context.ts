@@ -11,15 +11,27 @@ export interface Assembled {
 
 const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
 
-const descriptions = new WeakMap<Agent, { tools: readonly ToolDescription[]; tokens: number }>()
+/** What every request of an agent begins with. */
+interface Preamble {
+  readonly tools: readonly ToolDescription[]
+  readonly toolTokens: number
+  readonly instructionTokens: number
+}
+
+const preambles = new WeakMap<Agent, Preamble>()
+const noTools: readonly ToolDescription[] = []
 
 /** Made once per agent: the same array every time is also what keeps a provider's prompt cache warm. */
-function describeTools(agent: Agent) {
-  const known = descriptions.get(agent)
+function preambleOf(agent: Agent): Preamble {
+  const known = preambles.get(agent)
   if (known) return known
   const tools = agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters }))
-  const made = { tools, tokens: tools.length === 0 ? 0 : tokensOf(JSON.stringify(tools)) }
-  descriptions.set(agent, made)
+  const made = {
+    tools,
+    toolTokens: tools.length === 0 ? 0 : tokensOf(JSON.stringify(tools)),
+    instructionTokens: tokensOf(agent.instructions),
+  }
+  preambles.set(agent, made)
   return made
 }
 
@@ -30,8 +42,10 @@ function describeTools(agent: Agent) {
  */
 export function assemble(agent: Agent, model: Model, history: History): Assembled {
   const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
-  const { tools, tokens: toolTokens } = model.tools ? describeTools(agent) : { tools: [], tokens: 0 }
-  const instructionTokens = tokensOf(agent.instructions)
+  const preamble = preambleOf(agent)
+  const { instructionTokens } = preamble
+  const tools = model.tools ? preamble.tools : noTools
+  const toolTokens = model.tools ? preamble.toolTokens : 0
   const budget = model.contextTokens - maxOutputTokens - instructionTokens - toolTokens
   const first = firstThatFits(history, budget)
   if (first === null) {

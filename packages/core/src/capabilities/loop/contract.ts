@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly idempotencyKey?: string
   /** What to do while the session answers another message. @default 'wait' */
   readonly whenBusy?: 'wait' | 'refuse'
+  /** What to do with a message to an archived or expired session. @default 'refuse' */
+  readonly whenClosed?: 'refuse' | 'answer'
   /** Refuses a message that its owner already has queued or running since this many milliseconds. */
   readonly refuseDuplicateWithinMs?: number
   /** Refuses a session that was opened with another agent. @default false */

@@ -5,6 +5,10 @@ import type { Part, Role, SessionStore } from '../sessions/index.ts'
 
 const pageSize = 1_000
 
+/** What a history and each of its messages take besides the text: many short sessions would else outgrow the cache. */
+const emptyBytes = 1_024
+const messageBytes = 256
+
 export interface StoredMessage {
   readonly sequence: number
   /** The turn that wrote it. */
@@ -30,7 +34,8 @@ interface UnansweredCall {
  */
 export class History {
   lastSequence = 0
-  bytes = 0
+  /** About what it takes in memory. */
+  bytes = emptyBytes
   readonly messages: ModelMessage[] = []
   /** Sequence of each message; a repair has that of the message before it. */
   readonly sequences: number[] = []
@@ -103,7 +108,7 @@ export class History {
 
   #push(sequence: number, message: ModelMessage): void {
     const bytes = bytesOf(message.parts)
-    this.bytes += bytes
+    this.bytes += bytes + messageBytes
     this.messages.push(message)
     this.sequences.push(sequence)
     this.tokens.push((this.tokens.at(-1) ?? 0) + Math.ceil(bytes / 4))
@@ -120,17 +125,25 @@ function bytesOf(parts: readonly Part[]): number {
   return bytes
 }
 
-/** Parsed histories of the sessions used last, at most `maxBytes` of them. */
+interface Kept {
+  readonly history: History
+  readonly bytes: number
+}
+
+/**
+ * Parsed histories of the sessions used last, at most `maxBytes` of them, none of which takes more than half. What is used
+ * moves to the young half; when that is full, it becomes the old one, and what the old one still held is forgotten.
+ */
 export class HistoryCache {
   readonly #store: SessionStore
-  readonly #maxBytes: number
-  #bytes = 0
-  /** In order of use: a Map keeps the order of insertion. */
-  readonly #entries = new Map<string, { history: History; bytes: number }>()
+  readonly #halfBytes: number
+  #young = new Map<string, Kept>()
+  #youngBytes = 0
+  #old = new Map<string, Kept>()
 
   constructor(store: SessionStore, maxBytes: number) {
     this.#store = store
-    this.#maxBytes = maxBytes
+    this.#halfBytes = maxBytes / 2
   }
 
   /** The history up to `lastSequence`. Reads only what is newer than what is here, and not `newest` if it is given. */
@@ -154,20 +167,26 @@ export class HistoryCache {
   /** Hands a history back after use. A caller that took it alone may have added to it. */
   keep(session: string, history: History): void {
     this.#take(session)
-    this.#entries.set(session, { history, bytes: history.bytes })
-    this.#bytes += history.bytes
-    for (const oldest of this.#entries.keys()) {
-      if (this.#bytes <= this.#maxBytes || oldest === session) break
-      this.#take(oldest)
+    const { bytes } = history
+    if (bytes > this.#halfBytes) return
+    if (this.#youngBytes + bytes > this.#halfBytes) {
+      this.#old = this.#young
+      this.#young = new Map()
+      this.#youngBytes = 0
     }
-    if (this.#bytes > this.#maxBytes) this.#take(session)
+    this.#young.set(session, { history, bytes })
+    this.#youngBytes += bytes
   }
 
   #take(session: string): History | undefined {
-    const entry = this.#entries.get(session)
-    if (!entry) return undefined
-    this.#entries.delete(session)
-    this.#bytes -= entry.bytes
-    return entry.history
+    const young = this.#young.get(session)
+    if (young) {
+      this.#young.delete(session)
+      this.#youngBytes -= young.bytes
+      return young.history
+    }
+    const old = this.#old.get(session)
+    this.#old.delete(session)
+    return old?.history
   }
 }

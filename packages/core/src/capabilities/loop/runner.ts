@@ -46,6 +46,8 @@ export interface Runner {
   takeOver(staleBefore: number): Promise<void>
   /** Stops a turn that runs here. */
   cancel(turn: string): void
+  /** True for a turn that runs here, or soon will. */
+  knows(turn: string): boolean
   /**
    * Aborts every turn and waits until all have stopped; what they have not finished goes on after the next start. Tools
    * that run may end within `graceMs`, so that their results are known.
@@ -226,6 +228,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     },
 
     cancel,
+
+    knows: (turn) => running.has(turn) || claimed.has(turn) || unrecorded.has(turn),
 
     async stop(graceMs) {
       stopping.abort(loopErrors.RUNTIME_STOPPED())

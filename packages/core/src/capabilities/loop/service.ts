@@ -1,15 +1,23 @@
 import { createHash } from 'node:crypto'
 import type { Implementation } from '../../contract/invoke.ts'
-import { type CallContext, isOperator, type Owner, ownerOf, reachOf } from '../../kernel/context.ts'
+import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
-import { type NewSession, type Part, type Selection, type Session, sessionErrors, type Turn } from '../sessions/index.ts'
+import { type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
 import { createRunner, type Runner } from './runner.ts'
-import type { Accepted } from './store.ts'
+import type { Accepted, AcceptTurn } from './store.ts'
 import { type AcceptedTurn, TurnHandle } from './turn-handle.ts'
+
+/** Where a turn belongs. */
+interface Target {
+  readonly owner: Owner
+  readonly session: string
+  readonly newSession: AcceptTurn['newSession']
+  readonly selection: Selection
+}
 
 export interface Loop extends Implementation<typeof turnOperations> {
   run(context: CallContext, agent: string, options: RunOptions): TurnHandle
@@ -26,24 +34,25 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     const input = checkMessage(options.message, limits.messageBytes)
     const starting = ready()
     if (starting !== undefined) await starting
+    const { principal } = context
     if (options.session === undefined) {
       const { selection } = models.select(agent.models, null)
-      const session = blankSession(newId(), agentId)
-      return outcomeOf(await offer(context, ownerOf(context.principal), session, agentId, input, selection, options))
+      const newSession = blankSession(agentId)
+      const target = { owner: ownerOf(principal), session: newSession.id, newSession, selection }
+      return outcomeOf(await offer(principal, agentId, input, options, target))
     }
     const session = await sessionOf(context, agentId, options.session, options)
     const { selection } = models.select(agent.models, session.model)
-    return outcomeOf(await offer(context, session, session, agentId, input, selection, options))
+    const target = { owner: session, session: session.id, newSession: null, selection }
+    return outcomeOf(await offer(principal, agentId, input, options, target))
   }
 
   function offer(
-    { principal }: CallContext,
-    { tenant, subject }: Owner,
-    session: Session | NewSession,
+    principal: Principal,
     agent: string,
     input: readonly Part[],
-    selection: Selection,
     options: RunOptions,
+    { owner, session, newSession, selection }: Target,
   ): Promise<Accepted> {
     const { continues = null, refuseDuplicateWithinMs: window } = options
     const inputHash = createHash('sha256')
@@ -52,14 +61,14 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     // An approved call is carried out once, whoever asks.
     const key = continues === null ? options.idempotencyKey : `approval:${continues}`
     // A repeated request that named no session is the same request, although its session would be a new one.
-    const hash = options.session === undefined ? inputHash : `${session.id}:${inputHash}`
+    const hash = options.session === undefined ? inputHash : `${session}:${inputHash}`
     const createdAt = clock.now()
     return store.accept(
-      { tenant, subject },
+      { tenant: owner.tenant, subject: owner.subject },
       {
         turn: {
           id: newId(),
-          session: session.id,
+          session,
           agent,
           generation: 0,
           options: {
@@ -73,9 +82,10 @@ export function createLoop(dependencies: LoopDependencies): Loop {
           input,
           createdAt,
         },
-        newSession: options.session === undefined ? session : null,
+        newSession,
         instance,
         whenBusy: options.whenBusy ?? 'wait',
+        whenClosed: options.whenClosed ?? 'refuse',
         maxQueued: limits.queuedTurns,
         inputHash,
         refuseDuplicateSince: window === undefined ? null : createdAt - window,
@@ -84,8 +94,8 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     )
   }
 
-  const blankSession = (id: string, agent: string): NewSession => ({
-    id,
+  const blankSession = (agent: string) => ({
+    id: newId(),
     agent,
     scope: null,
     title: null,

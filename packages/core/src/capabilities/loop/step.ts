@@ -78,7 +78,8 @@ export async function runStep(input: StepInput): Promise<StepResult> {
         last = failureOf(error)
         input.failed(model, last)
         if (last.failure === 'content-refused') throw last
-        const wait = last.retryAfterMs ?? limits.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
+        const backoff = limits.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
+        const wait = last.retryAfterMs ?? Math.ceil(backoff)
         if (!worthRetrying.has(last.failure) || wait > limits.longestWaitMs || attempt === limits.attempts) break
         await pause(clock, wait, signal)
       }

@@ -46,10 +46,12 @@ export interface NewTurn {
 export interface AcceptTurn {
   readonly turn: NewTurn
   /** Inserted first when the turn begins a new session; not when the turn is a repeated or refused one. */
-  readonly newSession: NewSession | null
+  readonly newSession: (NewSession & { readonly scope: null }) | null
   readonly instance: string
   /** What to do when the session already has a turn: wait in order, or refuse. */
   readonly whenBusy: 'wait' | 'refuse'
+  /** Whether an archived or expired session still takes the turn. */
+  readonly whenClosed: 'refuse' | 'answer'
   /** Most turns that may wait in one session. */
   readonly maxQueued: number
   /** Hash of the input. When `refuseDuplicateSince` is given, the same hash of the same owner, queued or running and created at or after it, refuses. */
@@ -178,6 +180,9 @@ export interface LoopStore {
    * starts queued turns of sessions that nobody holds.
    */
   takeOver(instance: string, staleBefore: number, at: number, limit: number): Promise<ResumedTurn[]>
+
+  /** The turns that are running under a lease of this instance, and whether somebody asked to cancel them. */
+  held(instance: string): Promise<{ readonly turn: string; readonly cancelRequested: boolean }[]>
 
   /** Tells the other instances that this one lives. */
   heartbeat(instance: string, at: number): Promise<void>

@@ -74,16 +74,17 @@ export class TurnRun {
   async commit(change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost'>): Promise<Committed> {
     const { clock, history, live } = this.input
     const { messages = [], status } = change
-    const committed = await this.#record({
+    const full: { -readonly [Key in keyof TurnCommit]: TurnCommit[Key] } = {
       ...change,
       at: clock.now(),
       log: live.takeLog(),
       steps: this.steps,
       usage: this.usage,
       cost: this.cost,
-      ...(this.model === null ? {} : { model: this.model }),
-      ...(this.segments.length === 0 ? {} : { context: this.segments }),
-    })
+    }
+    if (this.model !== null) full.model = this.model
+    if (this.segments.length > 0) full.context = this.segments
+    const committed = await this.#record(full)
     if (history.lastSequence + messages.length === committed.lastSequence) {
       for (const { turn, role, parts } of messages)
         history.add({ sequence: history.lastSequence + 1, turn, role, parts })

@@ -1,15 +1,6 @@
 import { operation } from '../../contract/operation.ts'
-import { defineErrors } from '../../kernel/errors.ts'
 import type { TurnListener } from './broadcast.ts'
 import type { Ticket } from './tickets.ts'
-
-export const realtimeErrors = defineErrors({
-  TICKET_INVALID: {
-    kind: 'unauthenticated',
-    message: 'credentials, or a ticket that was neither used nor has expired, are required',
-  },
-  TICKETS_EXHAUSTED: { kind: 'rate_limited', message: 'too many tickets wait to be used' },
-})
 
 /** Begins to tell a listener of turns as they happen, until what it returns is called. */
 export type Listen = (listener: TurnListener) => () => void

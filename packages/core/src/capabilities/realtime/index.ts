@@ -1,6 +1,7 @@
 export type { TurnListener } from './broadcast.ts'
 export type { Listen } from './contract.ts'
-export { realtimeErrors, realtimeOperations } from './contract.ts'
+export { realtimeOperations } from './contract.ts'
+export { realtimeErrors } from './errors.ts'
 export type { LiveTurn } from './live-turn.ts'
 export type { Realtime } from './service.ts'
 export type { Ticket } from './tickets.ts'

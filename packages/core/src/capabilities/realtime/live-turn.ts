@@ -11,6 +11,23 @@ type Delta = Extract<TurnEvent, { type: 'text.delta' | 'reasoning.delta' }>
 
 const isDelta = (event: TurnEvent): event is Delta => event.type === 'text.delta' || event.type === 'reasoning.delta'
 
+/** How far somebody has read. */
+interface Reader {
+  position: number
+  /** Where to look for the next event, as long as there were so many merges. */
+  index: number
+  merges: number
+  readonly signal: AbortSignal | undefined
+  /** Listens to the signal, once the reader has had to wait. */
+  wake: (() => void) | undefined
+  left: boolean
+}
+
+function leave(reader: Reader): void {
+  reader.left = true
+  if (reader.wake) reader.signal?.removeEventListener('abort', reader.wake)
+}
+
 /**
  * The events of a turn while it runs here. One writer, any number of readers; a reader that falls behind costs nothing
  * but its position, and is then given several deltas as one.
@@ -116,78 +133,66 @@ export class LiveTurn {
 
   /** Events after position `after`, until the turn ends or waits, or `signal` is aborted. */
   read(after: number, signal?: AbortSignal): AsyncIterableIterator<TurnEvent> {
-    let position = after
-    let index = 0
-    let merges = this.#merges
-    let left = false
-    let listening = false
-    const take = (): TurnEvent | undefined => {
-      if (merges !== this.#merges) {
-        merges = this.#merges
-        index = 0
-      }
-      for (;;) {
-        const event = this.#events[index]
-        if (event === undefined) return undefined
-        index += 1
-        if (event.sequence <= position) continue
-        const from = position
-        position = event.sequence
-        return isDelta(event) && event.sequence - event.text.length < from
-          ? { ...event, text: event.text.slice(from - event.sequence) }
-          : event
-      }
-    }
-    const wake = () => this.#wake()
-    const leave = () => {
-      left = true
-      if (listening) signal?.removeEventListener('abort', wake)
-    }
-    /** What comes next, if that is known: an event, the end, or the failure, which is thrown. */
-    const known = (): IteratorResult<TurnEvent, undefined> | undefined => {
-      if (!left && !signal?.aborted) {
-        const event = take()
-        if (event) return { done: false, value: event }
-        if (!this.#ended) return undefined
-      }
-      const failure = left || signal?.aborted ? undefined : this.#failure
-      leave()
-      if (failure !== undefined) throw failure
-      return { done: true, value: undefined }
-    }
-    const whenKnown = () =>
-      new Promise<IteratorResult<TurnEvent, undefined>>((resolve, reject) => {
-        const settle = (): boolean => {
-          try {
-            const result = known()
-            if (result) resolve(result)
-            return result !== undefined
-          } catch (error) {
-            reject(error)
-            return true
-          }
-        }
-        if (settle()) return
-        if (signal && !listening) {
-          listening = true
-          signal.addEventListener('abort', wake, { once: true })
-        }
-        this.#waiting.push(settle)
-      })
+    const reader: Reader = { position: after, index: 0, merges: this.#merges, signal, wake: undefined, left: false }
     const iterator: AsyncIterableIterator<TurnEvent> = {
       [Symbol.asyncIterator]: () => iterator,
       // An event that is here already costs one promise: a stream has thousands of them.
-      next() {
-        const event = left || signal?.aborted ? undefined : take()
-        return event ? Promise.resolve({ done: false, value: event }) : whenKnown()
+      next: () => {
+        const event = this.#take(reader)
+        return event ? Promise.resolve({ done: false, value: event }) : this.#next(reader)
       },
       return: async () => {
-        leave()
-        wake()
+        leave(reader)
+        this.#wake()
         return { done: true, value: undefined }
       },
     }
     return iterator
+  }
+
+  #take(reader: Reader): TurnEvent | undefined {
+    if (reader.left || reader.signal?.aborted) return undefined
+    if (reader.merges !== this.#merges) {
+      reader.merges = this.#merges
+      reader.index = 0
+    }
+    for (;;) {
+      const event = this.#events[reader.index]
+      if (event === undefined) return undefined
+      reader.index += 1
+      if (event.sequence <= reader.position) continue
+      const from = reader.position
+      reader.position = event.sequence
+      return isDelta(event) && event.sequence - event.text.length < from
+        ? { ...event, text: event.text.slice(from - event.sequence) }
+        : event
+    }
+  }
+
+  /** Answers as soon as it is known what comes next: an event, the end, or the failure. */
+  #next(reader: Reader): Promise<IteratorResult<TurnEvent, undefined>> {
+    return new Promise((resolve, reject) => {
+      const settle = (): boolean => {
+        const event = this.#take(reader)
+        const gone = reader.left || reader.signal?.aborted === true
+        if (event) {
+          resolve({ done: false, value: event })
+        } else if (gone || this.#ended) {
+          leave(reader)
+          if (gone || this.#failure === undefined) resolve({ done: true, value: undefined })
+          else reject(this.#failure)
+        } else {
+          return false
+        }
+        return true
+      }
+      if (settle()) return
+      if (reader.signal && !reader.wake) {
+        reader.wake = () => this.#wake()
+        reader.signal.addEventListener('abort', reader.wake, { once: true })
+      }
+      this.#waiting.push(settle)
+    })
   }
 
   #append(event: TurnEvent): void {
@@ -213,15 +218,24 @@ export class LiveTurn {
   #merge(): void {
     const cut = this.#events.length - keepUnmerged
     const merged: TurnEvent[] = []
-    for (let index = 0; index < cut; index += 1) {
-      const event = this.#events[index]
-      if (!event) break
-      const before = merged.at(-1)
-      if (before && isDelta(before) && isDelta(event) && before.type === event.type && before.step === event.step) {
-        merged[merged.length - 1] = { ...before, sequence: event.sequence, text: before.text + event.text }
-      } else {
-        merged.push(event)
+    for (let index = 0; index < cut; ) {
+      const first = this.#events[index]
+      if (!first) break
+      index += 1
+      if (!isDelta(first)) {
+        merged.push(first)
+        continue
       }
+      let { sequence } = first
+      const texts = [first.text]
+      for (; index < cut; index += 1) {
+        const event = this.#events[index]
+        if (!event || !isDelta(event) || event.type !== first.type || event.step !== first.step) break
+        texts.push(event.text)
+        sequence = event.sequence
+      }
+      // Joined: a text put together piece by piece would keep every piece in memory.
+      merged.push(texts.length === 1 ? first : { ...first, sequence, text: texts.join('') })
     }
     this.#events = [...merged, ...this.#events.slice(cut)]
     this.#merges += 1

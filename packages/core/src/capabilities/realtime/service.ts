@@ -3,12 +3,15 @@ import type { Clock } from '../../kernel/clock.ts'
 import { type Reach, reachOf } from '../../kernel/context.ts'
 import { endsTurn, isSettled, type SessionStore, type Turn, type TurnEvent } from '../sessions/index.ts'
 import { Broadcast } from './broadcast.ts'
-import { realtimeErrors, type realtimeOperations } from './contract.ts'
+import type { realtimeOperations } from './contract.ts'
+import { realtimeErrors } from './errors.ts'
 import { LiveTurn, lastOf, replay } from './live-turn.ts'
 import type { Tickets } from './tickets.ts'
 
 /** How often a turn that runs on another instance is looked at. */
 const pollMs = 250
+/** The same when others tell of their changes: for what is not told after all. */
+const toldPollMs = 1_000
 
 /** Which turns run here, and how to read any turn's events wherever it runs. */
 export interface Realtime extends Implementation<typeof realtimeOperations> {
@@ -22,21 +25,24 @@ export interface Realtime extends Implementation<typeof realtimeOperations> {
    * or waits. Ends at once for a turn that is not in reach.
    */
   follow(reach: Reach, turn: string, after: number, signal?: AbortSignal): AsyncIterable<TurnEvent>
-  /** Tells listeners that no more will come. */
-  stop(): void
+  /** Tells listeners that no more will come, and rejects with `reason` what readers of turns that do not run here await. */
+  stop(reason: unknown): void
 }
 
 export interface RealtimeDependencies {
   readonly sessions: SessionStore
   readonly tickets: Tickets
   readonly clock: Clock
+  /** True when `touch` is also called for what other instances change. */
+  readonly told: boolean
   report(error: unknown, where: string): void
 }
 
-export function createRealtime({ sessions, tickets, clock, report }: RealtimeDependencies): Realtime {
+export function createRealtime({ sessions, tickets, clock, told, report }: RealtimeDependencies): Realtime {
   const live = new Map<string, LiveTurn>()
   const broadcast = new Broadcast(report)
   const awaited = new Map<string, Set<() => void>>()
+  let stopped: { readonly reason: unknown } | undefined
 
   /** Resolves when the turn changes here, or after a while, or when the reader is gone or asks no more. */
   const watch = (turn: string, signal: AbortSignal | undefined) => {
@@ -50,7 +56,7 @@ export function createRealtime({ sessions, tickets, clock, report }: RealtimeDep
       if (waiting.size === 0 && awaited.get(turn) === waiting) awaited.delete(turn)
       resolve()
     }
-    const cancel = clock.after(pollMs, wake)
+    const cancel = clock.after(told ? toldPollMs : pollMs, wake)
     signal?.addEventListener('abort', wake, { once: true })
     waiting.add(wake)
     return { changed: promise, stop: wake }
@@ -62,7 +68,12 @@ export function createRealtime({ sessions, tickets, clock, report }: RealtimeDep
 
   return {
     touch,
-    stop: () => broadcast.end(),
+
+    stop(reason) {
+      stopped = { reason }
+      broadcast.end()
+      for (const turn of [...awaited.keys()]) touch(turn)
+    },
 
     issueTicket: ({ principal }) => tickets.issue(principal),
 
@@ -91,6 +102,7 @@ export function createRealtime({ sessions, tickets, clock, report }: RealtimeDep
         // Before the row is read, so that no change after it is missed.
         const { changed, stop } = watch(id, signal)
         try {
+          if (stopped) throw stopped.reason
           // The row is read although the events may be here: it says whether the caller may see them.
           const turn = await sessions.turn(reach, id)
           if (!turn) return

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Principal } from '../../kernel/context.ts'
-import { realtimeErrors } from './contract.ts'
+import { realtimeErrors } from './errors.ts'
 
 const lifeMs = 30_000
 /** Tickets that wait to be used: of one caller, and of all. */

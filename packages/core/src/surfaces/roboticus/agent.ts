@@ -9,7 +9,6 @@ import { authorityName, dollars, nameOfAuthority, providerOf } from './formats.t
 import { streamFrame, streamMessage } from './message-stream.ts'
 import { ruleTitle } from './nickname.ts'
 import type { Settings } from './options.ts'
-import { pendingApprovals } from './pending-approvals.ts'
 import { acceptMessage, messageBody } from './pipeline.ts'
 
 const section = 'Agent'
@@ -71,7 +70,10 @@ const messageAnswer = z.strictObject({
 })
 
 async function status(client: Client, settings: Settings): Promise<z.infer<typeof statusAnswer>> {
-  const [agent, pending] = await Promise.all([currentAgent(client, settings), pendingApprovals(client)])
+  const [agent, pending] = await Promise.all([
+    currentAgent(client, settings),
+    client.approvals.count({ status: 'pending' }),
+  ])
   const shared = {
     primary_model: agent.primary,
     active_model: agent.primary,
@@ -91,7 +93,7 @@ async function status(client: Client, settings: Settings): Promise<z.infer<typeo
       primary_provider: providerOf(agent.primary),
       breaker_open_count: 0,
       breaker_half_open_count: 0,
-      pending_approvals: pending.length,
+      pending_approvals: pending,
       taskable_subagents_total: 0,
       taskable_subagents_enabled: 0,
       taskable_subagents_booting: 0,

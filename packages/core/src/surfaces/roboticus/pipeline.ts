@@ -71,6 +71,7 @@ export async function acceptMessage({
     session: session.id,
     message: threat.sanitized,
     sameAgent: true,
+    whenClosed: 'answer',
     refuseDuplicateWithinMs: duplicateWithinMs,
     approvals: 'defer',
     authority,

@@ -1,0 +1,51 @@
+import type { Principal } from '../kernel/context.ts'
+import { createDispatcher, type DispatchContext, type Dispatcher } from './dispatch.ts'
+import type { Mount, MountRules } from './surface.ts'
+
+/** What is used of a runtime. */
+export interface HostRuntime<Client> {
+  as(principal: Principal | null, context?: DispatchContext): Client
+  start?(): Promise<void>
+  stop?(): Promise<void>
+  /** Told what callers only see as an internal error. */
+  reportError?(error: unknown, where: string): void
+}
+
+/** What every framework's adapter is given. `Native` is the framework's own request. */
+export interface MountOptions<Client, Native> extends MountRules {
+  readonly mounts: readonly Mount<Client>[]
+  /** The host's opinion on a request: somebody, nobody (null), or none (undefined: the surface's own scheme is asked). */
+  authenticate?(request: Native): Principal | null | undefined | Promise<Principal | null | undefined>
+  /** How long a body may take to arrive, in milliseconds. @default 30_000 */
+  readonly bodyTimeoutMs?: number
+}
+
+export interface Mounted<Client> {
+  readonly dispatcher: Dispatcher<Client>
+  /** Tells the runtime of an error. Never throws. */
+  report(error: unknown, where: string): void
+}
+
+/** The surfaces of a runtime, ready for an adapter. Starts nothing. Throws when mounts are not valid or in conflict. */
+export function mountRuntime<Client, Native>(
+  runtime: HostRuntime<Client>,
+  { mounts, authenticate, resolve, allowProcesses }: MountOptions<Client, Native>,
+): Mounted<Client> {
+  const report = (error: unknown, where: string): void => {
+    try {
+      runtime.reportError?.(error, where)
+    } catch {
+      // An observer that breaks must not break the answer.
+    }
+  }
+  const dispatcher = createDispatcher<Client>({
+    mounts,
+    ...(resolve && { resolve }),
+    ...(allowProcesses !== undefined && { allowProcesses }),
+    as: (principal, context) => runtime.as(principal, context),
+    authenticate: (native) => authenticate?.(native as Native),
+    start: async () => runtime.start?.(),
+    onError: (error, { method, path, surface }) => report(error, `${method} ${path} (${surface})`),
+  })
+  return { dispatcher, report }
+}
