@@ -1,2 +1,3 @@
-export { type ExpressHandler, type HostRequest, type HostRuntime, type KeelsonOptions, keelson } from './handler.ts'
+export type { HostRuntime } from '@keelson/core/http'
+export { type ExpressHandler, type HostRequest, type KeelsonOptions, keelson } from './handler.ts'
 export { verify } from './raw-body.ts'

@@ -37,12 +37,11 @@ export function matchRoute<Client>(table: RouteTable<Client>, method: string, pa
   const asked = method === 'HEAD' ? 'GET' : method
   // The longest exclusive prefix above the path: no mount with a shorter one answers below it.
   const owner = table.exclusive.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))
-  if (path.startsWith('/') && isPlain(path)) {
-    const found = known.has(asked) ? findRoute(table.router, asked, path) : undefined
-    if (found?.data.contested) {
-      const match = settle(table, owner, asked, path)
-      if (match !== undefined) return match
-    } else if (found !== undefined && answers(found.data, owner)) return matchOf(found)
+  const found = path.startsWith('/') && known.has(asked) ? findRoute(table.router, asked, path) : undefined
+  if (found !== undefined && isPlain(path)) {
+    const match = found.data.contested ? settle(table, owner, asked, path) : undefined
+    if (match !== undefined) return match
+    if (!found.data.contested && answers(found.data, owner)) return matchOf(found)
   }
   return owner && refuse(table, owner, path)
 }

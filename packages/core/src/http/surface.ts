@@ -40,8 +40,8 @@ export interface Route<Client, Params = Readonly<Record<string, string>>, Query 
   readonly summary: string
   /** True when it needs no credentials. */
   readonly open?: boolean
-  /** Names of the surface's security schemes, any of which will do; for OpenAPI. @default all, or none when open */
-  readonly security?: readonly string[]
+  /** What proves a caller here beside the surface's own schemes, by name; for OpenAPI. With it an open route asks for proof itself. */
+  readonly security?: Readonly<Record<string, SecurityScheme>>
   /** True for a route that the system's document does not have. */
   readonly beyondDocument?: boolean
   /** True when it starts processes or installs code. Mounted only where the host allows that. */

@@ -133,47 +133,46 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
 
   let flushing: Promise<void> | undefined
   let stopWatching = () => {}
-  const watch = new Promise<never>((_, reject) => {
-    const giveUp = (reason: unknown) => {
-      reject(reason)
-      aborter.abort(reason)
-    }
-    let lookedAt = startedAt
-    const look = () => {
-      const now = clock.now()
-      // A clock that was set back must not make the limits longer by as much.
-      startedAt -= Math.max(0, lookedAt - now)
-      if (lastPartAt !== null) lastPartAt = Math.min(lastPartAt, now)
-      lookedAt = now
-      const [over, what] =
-        lastPartAt === null
-          ? [startedAt + limits.firstTokenMs, 'nothing came']
-          : [lastPartAt + limits.idleMs, 'nothing more came']
-      if (now >= Math.min(over, startedAt + limits.stepMs)) {
-        giveUp(new ModelFailure('timeout', now >= over ? `${what} in time` : 'the answer took too long'))
-        return
-      }
-      if (live.hasUnstored && !flushing) {
-        flushing = input
-          .flush()
-          .catch(giveUp)
-          .finally(() => {
-            flushing = undefined
-          })
-      }
-      cancelTimer = clock.after(Math.min(limits.flushMs, over - now, startedAt + limits.stepMs - now), look)
-    }
-    let cancelTimer = clock.after(Math.min(limits.flushMs, limits.firstTokenMs, limits.stepMs), look)
-    const aborted = () => giveUp(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    stopWatching = () => {
-      cancelTimer()
-      signal.removeEventListener('abort', aborted)
-    }
-  })
-
   try {
-    await Promise.race([consume(), watch])
+    await new Promise<void>((resolve, reject) => {
+      const giveUp = (reason: unknown) => {
+        reject(reason)
+        aborter.abort(reason)
+      }
+      let lookedAt = startedAt
+      const look = () => {
+        const now = clock.now()
+        // A clock that was set back must not make the limits longer by as much.
+        startedAt -= Math.max(0, lookedAt - now)
+        if (lastPartAt !== null) lastPartAt = Math.min(lastPartAt, now)
+        lookedAt = now
+        const [over, what] =
+          lastPartAt === null
+            ? [startedAt + limits.firstTokenMs, 'nothing came']
+            : [lastPartAt + limits.idleMs, 'nothing more came']
+        if (now >= Math.min(over, startedAt + limits.stepMs)) {
+          giveUp(new ModelFailure('timeout', now >= over ? `${what} in time` : 'the answer took too long'))
+          return
+        }
+        if (live.hasUnstored && !flushing) {
+          flushing = input
+            .flush()
+            .catch(giveUp)
+            .finally(() => {
+              flushing = undefined
+            })
+        }
+        cancelTimer = clock.after(Math.min(limits.flushMs, over - now, startedAt + limits.stepMs - now), look)
+      }
+      let cancelTimer = clock.after(Math.min(limits.flushMs, limits.firstTokenMs, limits.stepMs), look)
+      const aborted = () => giveUp(signal.reason)
+      signal.addEventListener('abort', aborted, { once: true })
+      stopWatching = () => {
+        cancelTimer()
+        signal.removeEventListener('abort', aborted)
+      }
+      consume().then(resolve, reject)
+    })
   } catch (error) {
     aborter.abort(error)
     throw error

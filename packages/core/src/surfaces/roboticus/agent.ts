@@ -140,9 +140,9 @@ export const agentRoutes = (settings: Settings): readonly AnyRoute<Client>[] => 
     summary: 'Send a message through the agent pipeline',
     body: messageBody,
     response: messageAnswer,
-    async handle({ client, principal, body }) {
+    async handle({ client, principal, body, request }) {
       const failureReply = settings.providerFailureReply
-      const accepted = await acceptMessage({ client, principal, body, settings, failureReply })
+      const accepted = await acceptMessage({ client, principal, body, request, settings, failureReply })
       const { authority, handle, session, text, threat } = accepted
       const nickname = session.title ?? (await client.sessions.update({ id: session.id, title: ruleTitle(text) })).title
       const outcome = answered(await handle.outcome)
@@ -181,7 +181,8 @@ export const agentRoutes = (settings: Settings): readonly AnyRoute<Client>[] => 
     stream: true,
     response: streamFrame,
     async handle({ client, principal, body, request }) {
-      return await streamMessage(await acceptMessage({ client, principal, body, settings }), request.signal)
+      const accepted = await acceptMessage({ client, principal, body, request, settings })
+      return await streamMessage(accepted, request)
     },
   }),
 ]

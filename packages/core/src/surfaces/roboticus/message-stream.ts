@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { loopErrors } from '../../capabilities/loop/index.ts'
 import type { FinishReason, TurnEvent } from '../../capabilities/sessions/index.ts'
 import { httpErrors } from '../../http/errors.ts'
+import type { HttpRequest } from '../../http/message.ts'
 import { answerEvents } from '../../http/sse.ts'
 import type { Answer } from '../../http/surface.ts'
 import { utf8Length } from '../../kernel/text.ts'
@@ -48,16 +49,16 @@ interface Progress {
  * The turn as server-sent events. Resolves when the model shows a sign of life; what fails before that rejects, so that
  * it is answered as plain JSON. The turn runs on whether or not anybody listens.
  */
-export async function streamMessage({ handle, turn }: AcceptedMessage, signal: AbortSignal): Promise<Answer> {
+export async function streamMessage({ handle, turn }: AcceptedMessage, request: HttpRequest): Promise<Answer> {
   const progress: Progress = {
     model: turn.selection?.chosen ?? '',
-    position: 0,
+    position: positionIn(request.header('last-event-id')),
     tokensIn: 0,
     tokensOut: 0,
     text: new ShownText(),
   }
-  const events = handle.events({ signal })
-  const first = await signOfLife(events, progress)
+  const events = handle.events({ after: progress.position, signal: request.signal })
+  const first = await signOfLife(events, progress, request.signal)
   const ids = { session_id: turn.session, turn_id: turn.id }
 
   return answerEvents(async (stream) => {
@@ -65,7 +66,7 @@ export async function streamMessage({ handle, turn }: AcceptedMessage, signal: A
       stream.send({ data: JSON.stringify(frame), id: String(progress.position) }) ?? Promise.resolve()
     await send({ type: 'stream_start', ...ids, model: progress.model })
     try {
-      for (const frame of framesOf(first, progress)) await send(frame)
+      if (first) for (const frame of framesOf(first, progress)) await send(frame)
       for await (const event of events) for (const frame of framesOf(event, progress)) await send(frame)
     } catch {
       // The turn stays at its last commit point, and whoever runs it next goes on.
@@ -83,11 +84,21 @@ export async function streamMessage({ handle, turn }: AcceptedMessage, signal: A
   })
 }
 
+/** Where a client that comes back (under the same `Idempotency-Key`) left off; from the start for anything else. */
+const positionIn = (lastEventId: string | undefined): number =>
+  lastEventId !== undefined && /^\d{1,15}$/.test(lastEventId) ? Number(lastEventId) : 0
+
 /** The first event that is the model's, after which errors can only be told within the stream. */
-async function signOfLife(events: AsyncGenerator<TurnEvent>, progress: Progress): Promise<TurnEvent> {
+async function signOfLife(
+  events: AsyncGenerator<TurnEvent>,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<TurnEvent | null> {
   for (;;) {
     const { done, value: event } = await events.next()
-    if (done) throw httpErrors.CLIENT_GONE()
+    if (done && signal.aborted) throw httpErrors.CLIENT_GONE()
+    // A client that comes back has seen it all already.
+    if (done) return null
     switch (event.type) {
       case 'turn.failed':
         throw loopErrors.TURN_FAILED({

@@ -3,6 +3,7 @@ import { inspectMessage, type Threat } from '../../capabilities/guards/index.ts'
 import type { TurnHandle } from '../../capabilities/loop/index.ts'
 import type { Session, Turn } from '../../capabilities/sessions/index.ts'
 import type { Authority } from '../../capabilities/tools/index.ts'
+import type { HttpRequest } from '../../http/message.ts'
 import { isOperator, type Principal } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Client } from '../../runtime.ts'
@@ -39,6 +40,7 @@ export interface AcceptedMessage {
 
 interface Asked {
   readonly client: Client
+  readonly request: HttpRequest
   readonly principal: Principal | null
   readonly body: MessageBody
   readonly settings: Settings
@@ -51,6 +53,7 @@ export async function acceptMessage({
   client,
   principal,
   body,
+  request,
   settings,
   failureReply,
 }: Asked): Promise<AcceptedMessage> {
@@ -76,8 +79,19 @@ export async function acceptMessage({
     approvals: 'defer',
     authority,
     ...(failureReply === undefined ? {} : { failureReply }),
+    ...keyOf(request),
   })
   return { handle, turn: await handle.accepted, session, threat, authority, text: threat.sanitized }
+}
+
+/** A client that repeats a request under its `Idempotency-Key` gets the same turn. */
+function keyOf(request: HttpRequest): { idempotencyKey?: string } {
+  const key = request.header('idempotency-key')
+  if (key === undefined) return {}
+  if (!/^[\x20-\x7e]{1,255}$/.test(key)) {
+    throw roboticusErrors.VALUE_INVALID({ message: 'Idempotency-Key must have 1 to 255 printable ASCII characters' })
+  }
+  return { idempotencyKey: key }
 }
 
 function checkContent(content: string): string {
