@@ -77,6 +77,9 @@ registerHooks({
   },
 })
 
+// Node makes these when something first looks at them.
+void [process.stdout, process.stderr]
+
 const require = createRequire(join(from, 'package.json'))
 const resourcesBefore = process.getActiveResourcesInfo()
 const tracesBefore = new Set(traces())

@@ -104,13 +104,9 @@ const packageLaw: readonly { of: RegExp; keelson: readonly string[]; never: read
   { of: /^store-/, keelson: ['@keelson/core/stores', '@keelson/store-kysely'], never: [] },
   {
     of: /^conformance$/,
-    keelson: [
-      '@keelson/core',
-      '@keelson/core/stores',
-      '@keelson/core/http',
-      '@keelson/core/node',
-      '@keelson/core/testing',
-    ],
+    keelson: ['', '/stores', '/http', '/fetch', '/node', '/websocket', '/openapi', '/testing'].map(
+      (entry) => `@keelson/core${entry}`,
+    ),
     never: ['express', 'fastify', 'kysely', 'node:sqlite', 'pg', 'openai'],
   },
 ]

@@ -1,5 +1,10 @@
 import type { Server } from 'node:http'
-import { attachWebSockets, type WebSocketOptions, type WebSocketRuntime, type WebSockets } from '@keelson/core/websocket'
+import {
+  attachWebSockets,
+  type WebSocketOptions,
+  type WebSocketRuntime,
+  type WebSockets,
+} from '@keelson/core/websocket'
 import { WebSocketServer } from 'ws'
 
 export type { WebSocketOptions, WebSocketRuntime, WebSockets } from '@keelson/core/websocket'

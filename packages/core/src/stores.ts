@@ -3,7 +3,7 @@ import type { LoopStore } from './capabilities/loop/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
-export type * from './capabilities/approvals/index.ts'
+export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
 export type {
   Accepted,
   AcceptTurn,

@@ -17,7 +17,8 @@ export interface InstanceOptions {
 export type Command =
   | { readonly do: 'run'; readonly message: string; readonly session?: string; readonly key?: string }
   | { readonly do: 'outcome'; readonly turn: string }
-  | { readonly do: 'follow'; readonly turn: string; readonly after?: number }
+  /** `until`: no longer than until the text says so. */
+  | { readonly do: 'follow'; readonly turn: string; readonly after?: number; readonly until?: string }
   | { readonly do: 'cancel'; readonly turn: string }
   | { readonly do: 'decide'; readonly approval: string }
   | { readonly do: 'approvals'; readonly turn: string }
@@ -91,9 +92,14 @@ const runtime = createRuntime({
 })
 const client = runtime.as(singleOwner('code'))
 
-async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnEvent[]> {
+async function collect(events: AsyncIterable<TurnEvent>, until: string | undefined): Promise<TurnEvent[]> {
   const all: TurnEvent[] = []
-  for await (const event of events) all.push(event)
+  let text = ''
+  for await (const event of events) {
+    all.push(event)
+    if (event.type === 'text.delta') text += event.text
+    if (until !== undefined && text.includes(until)) break
+  }
   return all
 }
 
@@ -111,7 +117,7 @@ async function obey(command: Command): Promise<unknown> {
     case 'outcome':
       return await client.attach(command.turn).outcome
     case 'follow':
-      return await collect(await client.turns.follow({ id: command.turn, after: command.after ?? 0 }))
+      return await collect(await client.turns.follow({ id: command.turn, after: command.after ?? 0 }), command.until)
     case 'cancel':
       return await client.turns.cancel({ id: command.turn })
     case 'decide':

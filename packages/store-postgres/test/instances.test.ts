@@ -6,7 +6,7 @@ import { inspect, newSchema, usePostgres } from './postgres-server.ts'
 
 const server = usePostgres()
 
-const leaseMs = 3_000
+const leaseMs = 2_000
 
 async function startHere(schema: string, options: Partial<InstanceOptions> = {}): Promise<Instance> {
   const instance = await startInstance({ url: server().url, schema, leaseMs, listen: true, ...options })
@@ -82,20 +82,12 @@ describe('two instances on one database', () => {
 
   it('show text of a turn that runs elsewhere before it ends', async () => {
     const { turn } = await one.ask({ do: 'run', message: 'hang and show' })
-    const following = two.ask({ do: 'follow', turn })
-    await one.heard('model', 'hang and show')
-    for (;;) {
-      const [row] = await inspect<{ log: string }>(
-        server().url,
-        `select log from "${(await schemaOf(one)) ?? ''}".turns where id = $1`,
-        [turn],
-      )
-      if (row?.log.includes('so far')) break
-    }
-    await two.ask({ do: 'cancel', turn })
-    const events = await following
-    expect(events.some((event) => event.type === 'text.delta' && event.text.includes('so far'))).toBe(true)
-    expect(events.at(-1)?.type).toBe('turn.cancelled')
+    const events = await two.ask({ do: 'follow', turn, until: 'so far' })
+    expect(events.at(-1)).toMatchObject({ type: 'text.delta' })
+    expect(await one.ask({ do: 'turn', turn })).toMatchObject({ status: 'running' })
+    await one.ask({ do: 'cancel', turn })
+    const rest = await two.ask({ do: 'follow', turn, after: events.at(-1)?.sequence ?? 0 })
+    expect(rest.map(({ type }) => type)).toEqual(['turn.cancelled'])
   })
 
   it('stop a turn in the middle of a model call when the other one is asked to', async () => {
@@ -109,7 +101,7 @@ describe('two instances on one database', () => {
     const { turn, session } = await one.ask({ do: 'run', message: 'pay here' })
     expect(await one.ask({ do: 'outcome', turn })).toMatchObject({ status: 'waiting' })
     const [approval] = await two.ask({ do: 'approvals', turn })
-    const ended = one.ask({ do: 'follow', turn, after: (await one.ask({ do: 'follow', turn })).at(-1)?.sequence ?? 0 })
+    const waiting = await one.ask({ do: 'follow', turn })
     const decisions = [one, two, two, one].map((instance) =>
       instance.ask({ do: 'decide', approval: approval?.id ?? '' }).then(
         () => 'decided',
@@ -117,7 +109,8 @@ describe('two instances on one database', () => {
       ),
     )
     expect((await Promise.all(decisions)).toSorted()).toEqual([...Array(3).fill('APPROVAL_SETTLED'), 'decided'])
-    expect((await ended).at(-1)?.type).toBe('turn.completed')
+    const rest = await one.ask({ do: 'follow', turn, after: waiting.at(-1)?.sequence ?? 0 })
+    expect(rest.at(-1)?.type).toBe('turn.completed')
     const paid = [one, two].flatMap(({ happened }) => happened.filter(({ what }) => what === 'paid'))
     expect(paid).toEqual([{ what: 'paid', detail: 'pay here' }])
     expect((await transcript(two, session)).at(-1)).toBe('assistant: done: pay here')
@@ -128,5 +121,82 @@ describe('two instances on one database', () => {
     const accepted = await Promise.all(asked)
     expect(new Set(accepted.map(({ turn }) => turn)).size).toBe(1)
     expect(new Set(accepted.map(({ session }) => session)).size).toBe(1)
+  })
+})
+
+describe('an instance that is killed', () => {
+  it('has its turns carried on by another, each answered once and in order', async () => {
+    const schema = newSchema()
+    const [dead, alive] = await Promise.all([startHere(schema), startHere(schema)])
+    const sessions: string[] = []
+    const turns: string[] = []
+    for (let count = 0; count < 6; count += 1) {
+      const { session, turn } = await dead.ask({ do: 'run', message: count % 2 === 0 ? 'slow first' : 'look first' })
+      sessions.push(session)
+      turns.push(turn)
+      for (const instance of [alive, dead]) {
+        const next = await instance.ask({ do: 'run', message: 'look next', session })
+        turns.push(next.turn)
+      }
+    }
+    await dead.kill()
+    for (const turn of turns) {
+      expect(await alive.ask({ do: 'outcome', turn })).toMatchObject({ status: 'completed' })
+    }
+    for (const session of sessions) {
+      const messages = await alive.ask({ do: 'messages', session })
+      expect(messages.map(({ sequence }) => sequence)).toEqual(messages.map((_, index) => index + 1))
+      const users = messages.filter(({ role }) => role === 'user').map(({ turn }) => turn)
+      expect(users).toEqual(turns.filter((turn) => users.includes(turn)))
+      for (const turn of users) {
+        const own = messages.filter((message) => message.turn === turn)
+        expect(own.filter(({ role, parts }) => role === 'assistant' && textOf(parts) !== '')).toHaveLength(1)
+        expect(own.at(-1)?.role).toBe('assistant')
+      }
+    }
+    for (const turn of turns) {
+      const events = await alive.ask({ do: 'follow', turn })
+      expect(events.filter(({ type }) => endsTurn(type))).toHaveLength(1)
+      expect(events.at(-1)?.type).toBe('turn.completed')
+    }
+  })
+})
+
+describe('an instance that stands still for longer than its lease', () => {
+  it('finds its turns taken over when it wakes, and writes nothing more to them', async () => {
+    const schema = newSchema()
+    const paused = await startHere(schema)
+    const { turn, session } = await paused.ask({ do: 'run', message: 'hang here' })
+    const slow = await paused.ask({ do: 'run', message: 'slow here' })
+    await paused.heard('model', 'hang here')
+    await paused.heard('model', 'slow here')
+    paused.process.kill('SIGSTOP')
+    const other = await startHere(schema)
+    await other.heard('model', 'hang here')
+    await other.heard('model', 'slow here')
+    await other.ask({ do: 'outcome', turn: slow.turn })
+    const stored = () =>
+      inspect(server().url, `select id, status, log, ended_at from "${schema}".turns where id = $1`, [slow.turn])
+    const before = await stored()
+    paused.process.kill('SIGCONT')
+    await paused.heard('error', `turn ${slow.turn}: LEASE_LOST`)
+    expect(await stored()).toEqual(before)
+    expect(await paused.ask({ do: 'outcome', turn: slow.turn })).toMatchObject({ status: 'completed' })
+    expect(await transcript(other, slow.session)).toHaveLength(2)
+    await paused.ask({ do: 'cancel', turn })
+    expect(await other.ask({ do: 'outcome', turn })).toMatchObject({ status: 'cancelled' })
+    expect(await transcript(paused, session)).toEqual(['user: hang here'])
+  })
+})
+
+describe('an instance that stops in good order', () => {
+  it('leaves its turns to the others at once', async () => {
+    const schema = newSchema()
+    // Longer than the test may take: nobody waits for this lease to run out.
+    const [leaving, staying] = await Promise.all([startHere(schema, { leaseMs: 600_000 }), startHere(schema)])
+    const { turn } = await leaving.ask({ do: 'run', message: 'slow leave' })
+    await leaving.heard('model', 'slow leave')
+    await leaving.ask({ do: 'stop' })
+    expect(await staying.ask({ do: 'outcome', turn })).toMatchObject({ status: 'completed' })
   })
 })

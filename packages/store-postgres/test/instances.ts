@@ -74,7 +74,8 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
     heard: (what, detail) =>
       new Promise((resolve) => {
         const check = () => {
-          if (!happened.some((each) => each.what === what && (detail === undefined || each.detail.includes(detail)))) return
+          if (!happened.some((each) => each.what === what && (detail === undefined || each.detail.includes(detail))))
+            return
           listeners.delete(check)
           resolve()
         }

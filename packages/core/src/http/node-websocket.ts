@@ -204,10 +204,7 @@ const requestOf = (req: IncomingMessage, target: Target): HttpRequest => ({
   native: req,
 })
 
-function decide<Client>(
-  by: (request: HttpRequest) => Match<Client>,
-  request: HttpRequest,
-): Match<Client> | undefined {
+function decide<Client>(by: (request: HttpRequest) => Match<Client>, request: HttpRequest): Match<Client> | undefined {
   try {
     return by(request)
   } catch {

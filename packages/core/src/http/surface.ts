@@ -40,7 +40,7 @@ export interface Route<Client, Params = Readonly<Record<string, string>>, Query 
   readonly summary: string
   /** True when it needs no credentials. */
   readonly open?: boolean
-  /** What proves a caller here beside the surface's own schemes, by name; for OpenAPI. With it an open route asks for proof itself. */
+  /** What else proves a caller here, by name; for OpenAPI. An open route that has it asks for proof itself. */
   readonly security?: Readonly<Record<string, SecurityScheme>>
   /** True for a route that the system's document does not have. */
   readonly beyondDocument?: boolean

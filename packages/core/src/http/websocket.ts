@@ -115,7 +115,10 @@ export function openSocket(
     // A clock that was set back must not make the silence longer by as much.
     heardAt = Math.min(heardAt, now)
     pingAt = Math.min(pingAt, now + pingMs)
-    if (now - heardAt >= silenceMs) return close(closeCodes.goingAway, 'nothing was heard of the client')
+    if (now - heardAt >= silenceMs) {
+      close(closeCodes.goingAway, 'nothing was heard of the client')
+      return
+    }
     if (now >= pingAt) {
       connection.ping()
       pingAt = now + pingMs
@@ -132,7 +135,8 @@ export function openSocket(
       // What is told of frames that have left comes late; no bytes means that all have.
       if (buffered === 0) left = sent
       else if (sent - left >= mostEvents || buffered + text.length > mostBytes) {
-        return close(closeCodes.tryAgainLater, 'the client reads too slowly')
+        close(closeCodes.tryAgainLater, 'the client reads too slowly')
+        return
       }
       const number = ++sent
       connection.send(text, () => {

@@ -165,12 +165,16 @@ describe('the stored log', () => {
       }
       return events.at(-1)?.sequence ?? 0
     })()
-    const next = new LiveTurn('t', lastOf('t', log)?.sequence, true)
+    const next = new LiveTurn('t', lastOf('t', log)?.sequence, 2)
     expect(next.first).toBe(6)
     next.stage({ type: 'turn.resumed', reason: 'takeover', at })
     next.publish()
     next.delta('text.delta', 1, 'anew')
     next.end()
+    const last = new LiveTurn('t', lastOf('t', log)?.sequence, 3)
+    last.delta('text.delta', 1, 'and again')
+    last.end()
+    expect(shownText(await collect(last.read((await collect(next.read(0))).at(-1)?.sequence ?? 0)))).toBe('and again')
     for (const after of [6, 7, seen]) {
       expect((await collect(next.read(after))).map(({ type }) => type)).toEqual(['turn.resumed', 'text.delta'])
     }

@@ -66,7 +66,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
 
   function launch(started: StartedTurn, resumption: Resumption | null): LiveTurn {
     const { id } = started.turn
-    const live = realtime.open(started.turn, resumption?.stored, resumption?.reason === 'takeover')
+    const epoch = resumption?.reason === 'takeover' ? started.lease.epoch : 0
+    const live = realtime.open(started.turn, resumption?.stored, epoch)
     const [aborter, toolAborter] = [new AbortController(), new AbortController()]
     const done = run(started, resumption, live, aborter.signal, toolAborter.signal)
     running.set(id, { aborter, toolAborter, done })

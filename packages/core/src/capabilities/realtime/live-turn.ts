@@ -4,8 +4,8 @@ import type { TurnEvent, TurnEventBody } from '../sessions/index.ts'
 const mergeAbove = 1024
 const keepUnmerged = 256
 
-/** More positions than can have been shown since the last flush. */
-const unstoredPositions = 2 ** 32
+/** Positions of one lease: more than can be shown under it. */
+const positionsPerLease = 2 ** 28
 
 type Delta = Extract<TurnEvent, { type: 'text.delta' | 'reasoning.delta' }>
 
@@ -51,12 +51,13 @@ export class LiveTurn {
   #waiting: (() => boolean)[] = []
 
   /**
-   * `stored`: position of the last stored event, 0 for a new turn. `takenOver`: readers may have been shown more than
-   * was stored, so what comes now gets positions that none of it can have had.
+   * `stored`: position of the last stored event, 0 for a new turn. `epoch`: that of the lease under which the turn was
+   * taken over, else 0. Readers may have been shown more than was stored then, so what comes now gets positions that
+   * none of it can have had.
    */
-  constructor(id: string, stored = 0, takenOver = false) {
+  constructor(id: string, stored = 0, epoch = 0) {
     this.id = id
-    this.#sequence = takenOver ? stored + unstoredPositions : stored
+    this.#sequence = Math.max(stored, epoch * positionsPerLease)
     this.#first = stored
   }
 

@@ -15,8 +15,8 @@ const toldPollMs = 1_000
 
 /** Which turns run here, and how to read any turn's events wherever it runs. */
 export interface Realtime extends Implementation<typeof realtimeOperations> {
-  /** `stored`: position of the turn's last stored event. `takenOver`: it was running when it was left. */
-  open(turn: Turn, stored?: number, takenOver?: boolean): LiveTurn
+  /** `stored`: position of the turn's last stored event. `epoch`: of the lease, when the turn was left while it ran. */
+  open(turn: Turn, stored?: number, epoch?: number): LiveTurn
   close(live: LiveTurn): void
   /** Tells readers that a turn which does not run here has changed. */
   touch(turn: string): void
@@ -83,8 +83,8 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
       return (listener) => broadcast.listen(reachOf(caller), listener)
     },
 
-    open(turn, stored, takenOver) {
-      const opened = new LiveTurn(turn.id, stored, takenOver)
+    open(turn, stored, epoch) {
+      const opened = new LiveTurn(turn.id, stored, epoch)
       live.set(turn.id, opened)
       broadcast.add(opened, turn)
       touch(turn.id)
@@ -94,6 +94,8 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
     close(closed) {
       broadcast.remove(closed)
       if (live.get(closed.id) === closed) live.delete(closed.id)
+      // A reader that has read the row before the end was stored, and finds nothing live after it, looks again.
+      touch(closed.id)
     },
 
     async *follow(reach, id, after, signal) {

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { Surface } from '../../http/surface.ts'
 import type { Client } from '../../runtime.ts'
 import { agentRoutes } from './agent.ts'
@@ -7,10 +8,18 @@ import { encodeError } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { type RoboticusOptions, settingsOf } from './options.ts'
 import { sessionRoutes } from './sessions.ts'
+import { websocketRoutes } from './websocket.ts'
 
 export type { RoboticusOptions } from './options.ts'
 
 const bodyLimit = 1_048_576
+
+const errorBody = z.looseObject({
+  error: z.string(),
+  message: z.string().optional(),
+  reason: z.string().optional(),
+  threat_score: z.number().optional(),
+})
 
 /**
  * The HTTP API of the Roboticus agent runtime: one main agent, a static API key, snake_case JSON. Throws
@@ -20,7 +29,13 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
   const settings = settingsOf(options)
   return {
     id: 'roboticus',
-    routes: [...healthRoutes(settings), ...agentRoutes(settings), ...sessionRoutes(settings), ...approvalRoutes()],
+    routes: [
+      ...healthRoutes(settings),
+      ...agentRoutes(settings),
+      ...sessionRoutes(settings),
+      ...approvalRoutes(),
+      ...websocketRoutes(),
+    ],
     bodyLimit,
     headers: {
       'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -29,5 +44,10 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
     },
     authenticate: authenticator(settings),
     encodeError,
+    security: {
+      apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+      bearer: { type: 'http', scheme: 'bearer', description: 'The API key as a bearer token' },
+    },
+    errorSchema: errorBody,
   }
 }

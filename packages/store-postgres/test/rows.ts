@@ -1,0 +1,77 @@
+import type {
+  AcceptTurn,
+  NewMessage,
+  NewSession,
+  Owner,
+  Part,
+  StartedTurn,
+  Store,
+  TurnCommit,
+} from '@keelson/core/stores'
+
+export const owner: Owner = { tenant: 'acme', subject: 'ada' }
+
+export const everything = { limit: 1_000, offset: 0 }
+
+const text = (value: string): Part[] => [{ type: 'text', text: value }]
+
+export const sessionNamed = (id: string, values: Partial<NewSession> = {}): NewSession => ({
+  id,
+  agent: 'assistant',
+  scope: null,
+  title: null,
+  metadata: null,
+  createdAt: 1,
+  ...values,
+})
+
+export const messageNamed = (id: string): NewMessage => ({
+  id,
+  turn: null,
+  role: 'user',
+  parts: text(id),
+  usage: null,
+  createdAt: 1,
+})
+
+export const accepting = (session: string, id: string, values: Partial<AcceptTurn> = {}): AcceptTurn => ({
+  turn: {
+    id,
+    session,
+    agent: 'assistant',
+    generation: 0,
+    options: { authority: 'peer', approvals: 'suspend', failureReply: null, continues: null },
+    selection: { chosen: 'demo/echo', strategy: 'primary', candidates: [] },
+    userMessage: `question of ${id}`,
+    input: text('hello'),
+    createdAt: 1,
+  },
+  newSession: null,
+  instance: 'one',
+  whenBusy: 'wait',
+  whenClosed: 'refuse',
+  maxQueued: 100,
+  inputHash: `hash of ${id}`,
+  refuseDuplicateSince: null,
+  idempotency: null,
+  ...values,
+})
+
+/** The last commit of a plain turn. */
+export const answering = (turn: string): TurnCommit => ({
+  at: 2,
+  status: 'completed',
+  model: 'demo/echo',
+  steps: 1,
+  usage: { input: 10, cacheRead: 0, cacheWrite: 0, output: 20, reasoning: 0 },
+  cost: 1_234,
+  context: [{ source: 'history', tokens: 3, kept: true, from: 1, to: 4 }],
+  log: '{"sequence":1}\n',
+  messages: [{ ...messageNamed(`answer of ${turn}`), turn, role: 'assistant', parts: text('hi') }],
+})
+
+export async function startTurn(store: Store, session: string, turn: string): Promise<StartedTurn> {
+  const accepted = await store.loop.accept(owner, accepting(session, turn))
+  if (accepted.outcome !== 'started') throw new Error(`the turn was not started: ${accepted.outcome}`)
+  return accepted.started
+}
