@@ -3,10 +3,12 @@ import { dirname, join } from 'node:path'
 import { defineErrors } from '@keelson/core'
 import { type SurfaceName, surfaceNames } from './surfaces.ts'
 
+export type Framework = 'express' | 'fastify'
+
 export interface ServerConfig {
   readonly host: string
   readonly port: number
-  readonly framework: 'express'
+  readonly framework: Framework
   /** A file, or `:memory:`. */
   readonly database: string
   /** Where the agent writes its notes. */
@@ -69,9 +71,9 @@ function readPort(value = '3210'): number {
   return port
 }
 
-function readFramework(value = 'express'): 'express' {
-  if (value !== 'express') throw refuse(`KEELSON_FRAMEWORK must be express, not ${quoted(value)}`)
-  return value
+function readFramework(value = 'express'): Framework {
+  if (value === 'express' || value === 'fastify') return value
+  throw refuse(`KEELSON_FRAMEWORK must be express or fastify, not ${quoted(value)}`)
 }
 
 function readDatabase(value = 'keelson.db'): string {

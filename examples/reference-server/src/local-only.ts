@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 
 const forwarded = /^(?:forwarded|via|x-real-ip|x-forwarded-.*)$/
 
@@ -6,7 +6,7 @@ const forwarded = /^(?:forwarded|via|x-real-ip|x-forwarded-.*)$/
  * Why a request is not from a program of this machine that means this server; null when it is. A page of the web can
  * reach the loopback interface under a name of its own, and a reverse proxy brings strangers there.
  */
-export function refusalOf({ headers, socket }: IncomingMessage, ownHost: string): string | null {
+function refusalOf({ headers, socket }: IncomingMessage, ownHost: string): string | null {
   const header = Object.keys(headers).find((name) => forwarded.test(name))
   if (header !== undefined) return `requests that were forwarded (${header}) need KEELSON_AUTH=required`
   const names = ['localhost', '127.0.0.1', '[::1]', ownHost.includes(':') ? `[${ownHost}]` : ownHost.toLowerCase()]
@@ -16,13 +16,25 @@ export function refusalOf({ headers, socket }: IncomingMessage, ownHost: string)
   return known ? null : 'this server answers to localhost only'
 }
 
-export function refuse(response: ServerResponse, error: string): void {
-  const body = JSON.stringify({ error })
-  response.writeHead(403, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'x-content-type-options': 'nosniff',
-    connection: 'close',
-  })
-  response.end(body)
+export interface Refusal {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
 }
+
+/** The answer to a request that is not let in; null for one that is. */
+export type Guard = (request: IncomingMessage) => Refusal | null
+
+/** Lets in what comes from this machine and means this server. */
+export const localOnly =
+  (ownHost: string): Guard =>
+  (request) => {
+    const error = refusalOf(request, ownHost)
+    if (error === null) return null
+    const headers = {
+      'content-type': 'application/json',
+      'x-content-type-options': 'nosniff',
+      connection: 'close',
+    }
+    return { status: 403, headers, body: JSON.stringify({ error }) }
+  }

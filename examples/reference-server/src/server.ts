@@ -1,14 +1,14 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { keelson } from '@keelson/adapter-express'
-import { createRuntime, defineAgent, isKeelsonError, isModelFailure, type Runtime } from '@keelson/core'
+import { type WebSockets, webSockets } from '@keelson/adapter-express/websocket'
+import { type Client, createRuntime, defineAgent, isKeelsonError, isModelFailure, type Runtime } from '@keelson/core'
+import type { Mount } from '@keelson/core/http'
 import { demo } from '@keelson/core/providers/demo'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
 import { sqliteStore } from '@keelson/store-sqlite'
-import express from 'express'
 import type { ServerConfig } from './config.ts'
-import { refusalOf, refuse } from './local-only.ts'
-import { mountsOf } from './surfaces.ts'
+import { localOnly } from './local-only.ts'
+import { documentationOf, mountsOf } from './surfaces.ts'
 import { assistantTools } from './tools.ts'
 
 export interface RunningServer {
@@ -45,13 +45,21 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
   })
   try {
     await runtime.start()
-    const server = createServer(listenerOf(config, runtime))
+    const trustLoopback = config.auth === 'loopback'
+    const mounts = mountsOf(config.surfaces, { apiKey: config.apiKey, trustLoopback })
+    const { version } = await runtime.as(null).system.health()
+    const server = createServer(listenerOf(config, runtime, [...mounts, ...documentationOf(mounts, version)]))
+    const sockets = webSockets(server, runtime, {
+      mounts,
+      // No middleware sees these requests.
+      authenticate: (request) => (trustLoopback && refusalOf(request, config.host) !== null ? null : undefined),
+    })
     const url = await listen(server, config)
     let closing: Promise<void> | undefined
     return {
       url,
       close() {
-        closing ??= shutDown(server, runtime)
+        closing ??= shutDown(server, sockets, runtime)
         return closing
       },
     }
@@ -61,19 +69,20 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
   }
 }
 
-function listenerOf(config: ServerConfig, runtime: Runtime) {
-  const app = express()
-  app.disable('x-powered-by')
-  if (config.auth === 'loopback') {
-    app.use((request, response, next) => {
-      const refusal = refusalOf(request, config.host)
-      if (refusal === null) next()
-      else refuse(response, refusal)
-    })
+/** The app of the chosen framework; the other one is not loaded. */
+async function listenerOf(
+  { auth, apiKey, framework, host, surfaces }: ServerConfig,
+  runtime: Runtime,
+): Promise<RequestListener> {
+  const trustLoopback = auth === 'loopback'
+  const mounts = mountsOf(surfaces, { apiKey, trustLoopback })
+  const guard = trustLoopback ? localOnly(host) : () => null
+  if (framework === 'fastify') {
+    const { fastifyHost } = await import('./fastify-host.ts')
+    return fastifyHost(runtime, mounts, guard)
   }
-  const trustLoopback = config.auth === 'loopback'
-  app.use(keelson(runtime, { mounts: mountsOf(config.surfaces, { apiKey: config.apiKey, trustLoopback }) }))
-  return app
+  const { expressHost } = await import('./express-host.ts')
+  return expressHost(runtime, mounts, guard)
 }
 
 function listen(server: Server, { host, port }: ServerConfig): Promise<string> {
@@ -87,10 +96,10 @@ function listen(server: Server, { host, port }: ServerConfig): Promise<string> {
   })
 }
 
-async function shutDown(server: Server, runtime: Runtime): Promise<void> {
+async function shutDown(server: Server, sockets: WebSockets, runtime: Runtime): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   const idle = setInterval(() => server.closeIdleConnections(), 50)
-  await runtime.stop()
+  await Promise.all([runtime.stop(), sockets.close()])
   const cut = setTimeout(() => server.closeAllConnections(), graceMs)
   await closed
   clearInterval(idle)

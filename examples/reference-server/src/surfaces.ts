@@ -1,3 +1,4 @@
+import { openapiSurface } from '@keelson/core/openapi'
 import { type RoboticusOptions, roboticus } from '@keelson/core/surfaces/roboticus'
 
 type SurfaceOptions = Pick<RoboticusOptions, 'apiKey' | 'trustLoopback'>
@@ -21,3 +22,16 @@ export function mountsOf(names: readonly SurfaceName[], options: SurfaceOptions)
     ]
   })
 }
+
+type Mounts = ReturnType<typeof mountsOf>
+
+/** `/openapi.json` and the page `/swagger` beside what is mounted at each prefix. */
+export function documentationOf(mounts: Mounts, version: string) {
+  return [...new Set(mounts.map(({ prefix }) => prefix))].map((prefix) => {
+    const here = mounts.filter((mount) => mount.prefix === prefix)
+    const title = `Keelson: ${here.map(({ surface }) => surface.id).join(', ')}`
+    return { prefix, surface: openapiSurface(here, { title, version }) }
+  })
+}
+
+export type ServerMounts = ReturnType<typeof mountsOf>

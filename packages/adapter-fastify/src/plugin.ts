@@ -87,17 +87,17 @@ export function keelson<Client>(runtime: HostRuntime<Client>, options: KeelsonOp
           if (known) void answer(request, reply, known)
         },
       })
-    const free = (url: string, methods: Iterable<string>) =>
-      [...methods].filter((method) => !app.hasRoute({ method: method as HTTPMethods, url: app.prefix + url }))
 
-    const { routes, wildcards } = planRoutes(dispatcher, mounts, app.supportedMethods)
-    for (const [url, methods] of routes) {
-      // A host that ignores slashes at the end has this one already.
-      const left = url.endsWith('/') && url !== '/' ? free(url, methods) : [...methods]
-      if (left.length > 0) serve(url, left)
-    }
+    const { ignoreTrailingSlash, routerOptions } = app.initialConfig
+    const { routes, wildcards } = planRoutes(dispatcher, mounts, {
+      methods: app.supportedMethods,
+      prefixed: app.prefix !== '',
+      slashes: !(routerOptions?.ignoreTrailingSlash ?? ignoreTrailingSlash),
+    })
+    for (const [url, methods] of routes) serve(url, [...methods])
     for (const [url, methods] of wildcards) {
-      const left = free(url, methods)
+      // Somebody else's wildcard stays where it is; ours only adds to the routes.
+      const left = [...methods].filter((each) => !app.hasRoute({ method: each as HTTPMethods, url: app.prefix + url }))
       if (left.length > 0) serve(url, left)
     }
   }

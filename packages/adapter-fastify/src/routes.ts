@@ -4,7 +4,7 @@ type Methods = Set<string>
 
 /** The URLs to register below the plugin's own prefix, each with its methods. */
 export interface RoutePlan {
-  /** Each route, with a slash at its end and without. */
+  /** Each route, where that matters also with a slash at its end. */
   readonly routes: ReadonlyMap<string, Methods>
   /**
    * For what Fastify's router does not find by itself: parameters longer than it allows, and all that is unknown below an
@@ -13,14 +13,23 @@ export interface RoutePlan {
   readonly wildcards: ReadonlyMap<string, Methods>
 }
 
+interface HostRouter {
+  /** The methods that it knows. */
+  readonly methods: readonly string[]
+  /** Whether a slash at the end makes another URL. */
+  readonly slashes: boolean
+  /** Whether the plugin is registered below a prefix of its own. */
+  readonly prefixed: boolean
+}
+
 /**
  * Fastify's router decides whether a request gets to us; which route it is, our own matcher decides by the path on the
- * wire. `supported` are the methods that the host knows.
+ * wire.
  */
 export function planRoutes<Client>(
   dispatcher: Dispatcher<Client>,
   mounts: readonly Mount<Client>[],
-  supported: readonly string[],
+  { methods: supported, slashes, prefixed }: HostRouter,
 ): RoutePlan {
   const routes = new Map<string, Methods>()
   const wildcards = new Map<string, Methods>()
@@ -33,7 +42,7 @@ export function planRoutes<Client>(
     urls.set(shape, url)
     const methods = method === 'GET' ? ['GET', 'HEAD'] : [method]
     add(routes, url, methods)
-    if (url !== '/') add(routes, `${url}/`, methods)
+    if (slashes && url !== '/') add(routes, `${url}/`, methods)
     const parameter = path.indexOf(':')
     // At the root it would take every request of the host.
     if (parameter > 1) add(wildcards, `${path.slice(0, parameter)}*`, methods)
@@ -43,7 +52,8 @@ export function planRoutes<Client>(
     const bare = prefix.replace(/\/$/, '')
     // At the root, preflight requests are the host's: its CORS plugin registers a wildcard of its own for them.
     const methods = bare === '' ? supported.filter((method) => method !== 'OPTIONS') : supported
-    for (const url of bare === '' ? ['/'] : [bare, `${bare}/`]) add(wildcards, url, methods)
+    if (bare !== '' || prefixed) add(wildcards, bare, methods)
+    // Takes the prefix with a slash at its end, too.
     add(wildcards, `${bare}/*`, methods)
   }
   return { routes, wildcards }

@@ -24,6 +24,12 @@ export interface HttpAdapterHost {
    */
   readonly bodies: 'untouched' | 'parsed' | 'parsed and kept'
   /**
+   * True when the server makes a URL of the path before anybody sees it, as `Request` demands: dots are then resolved and
+   * backslashes turned, so that such a path is the same request as the one it resolves to. What is not a URL's affair,
+   * such as empty segments, reaches none of our routes all the same.
+   */
+  readonly resolvesPaths?: boolean
+  /**
    * Starts a server on a free port of 127.0.0.1 with the adapter mounted and a host around it, which
    * - sets `x-host: host` and `vary: Origin` on every response before anything else,
    * - answers `GET /host/before`, registered before the adapter, and `GET /host/after` and `GET /ai/host`, registered
@@ -163,20 +169,33 @@ export function describeHttpAdapter(name: string, host: HttpAdapterHost): void {
     })
 
     describe('paths as they are on the wire', () => {
+      const resolved = ['/ai/./open', '/ai/things/../open', '/ai\\open', '/x/../ai/open']
       it.each([
         '//ai/open',
         '/ai//open',
-        '/ai/./open',
-        '/ai/things/../open',
         '/ai/things/%2e%2e',
         '/ai/things/..',
-        '/ai\\open',
         '/ai/things/a\\b',
-        '/x/../ai/open',
+        '/ai/%6fpen',
+        '/ai/open%2f',
+        ...(host.resolvesPaths ? [] : resolved),
       ])('%s reaches none of our routes', async (path) => {
         const answer = await getRaw(path)
         expect(answer.status).toBeGreaterThanOrEqual(400)
         expect(answer.headers['x-kit']).toBeUndefined()
+      })
+
+      it.each(host.resolvesPaths ? resolved : [])('%s is the path it resolves to', async (path) => {
+        expect((await getRaw(path)).body).toBe('{"subject":"ann"}')
+      })
+
+      it.each(['/ai/open/', '/ai/things/special/'])('%s is the path without its last slash', async (path) => {
+        expect((await getRaw(path)).status).toBe(200)
+      })
+
+      it('a parameter may be long', async () => {
+        const id = 'x'.repeat(2_000)
+        expect(await (await get(`/ai/things/${id}`)).json()).toEqual({ id, query: {} })
       })
 
       it.each(['%zz', '%', '%C3%28', 'a%00b'])('the parameter %s is a bad request', async (segment) => {

@@ -29,6 +29,7 @@ export {
   type RegisteredModel,
   type ToolDescription,
 } from './capabilities/models/index.ts'
+export { type Listen, realtimeErrors, type Ticket, type TurnListener } from './capabilities/realtime/index.ts'
 export {
   type ContextSegment,
   endsTurn,

@@ -43,8 +43,8 @@ export interface RuntimeOptions {
   /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
   readonly stopMs?: number
   /**
-   * An instance that was not heard of for so long is dead, and others take its turns over. Three times in this time an
-   * instance says that it lives, and looks for what is left to do. The same for all on one database. @default 15_000
+   * Within this time the turns of an instance that died go on elsewhere: it is dead after two thirds of it without a
+   * sign of life, and others look for its turns three times in it. The same for all on one database. @default 15_000
    */
   readonly leaseMs?: number
   readonly clock?: Clock
@@ -217,12 +217,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     opened = true
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
-    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : clock.now() - leaseMs)
+    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
     if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
     state = 'started'
     // Each on its own: an instance that is slow to sweep is not dead.
-    if (!store.exclusive) endHeartbeat = repeat(heartbeat, 'heartbeat')
-    endSweep = repeat(sweep, 'sweep')
+    if (!store.exclusive) endHeartbeat = repeat(heartbeat, leaseMs / 6, 'heartbeat')
+    endSweep = repeat(sweep, leaseMs / 3, 'sweep')
     const hint = ({ turn }: { readonly turn: string }) => {
       realtime.touch(turn)
       held.changed(turn)
@@ -233,24 +233,26 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   const heartbeat = () => store.loop.heartbeat(instance, clock.now())
 
-  const takeOver = (staleBefore: number) => loop.runner.takeOver(staleBefore)
+  const staleBefore = () => clock.now() - Math.round((leaseMs * 2) / 3)
+
+  const takeOver = (before: number) => loop.runner.takeOver(before)
 
   async function sweep(): Promise<void> {
     if (!store.exclusive) {
-      await takeOver(clock.now() - leaseMs)
+      await takeOver(staleBefore())
       await held.sweep()
     }
     await approvals.sweep()
   }
 
-  function repeat(work: () => Promise<void>, where: string): () => void {
+  function repeat(work: () => Promise<void>, everyMs: number, where: string): () => void {
     let ended = false
-    let cancel = clock.after(leaseMs / 3, again)
+    let cancel = clock.after(everyMs, again)
     function again(): void {
       work()
         .catch((error) => reportError(error, where))
         .finally(() => {
-          if (!ended) cancel = clock.after(leaseMs / 3, again)
+          if (!ended) cancel = clock.after(everyMs, again)
         })
     }
     return () => {

@@ -3,7 +3,7 @@ import { type ExpressionBuilder, type Kysely, sql } from 'kysely'
 import { allSessionColumns, newSessionRow, statuses, turnColumns, turnOf } from './columns.ts'
 import { run, type Work } from './engine.ts'
 import { type Queue, userMessageRow } from './loop-queue.ts'
-import { newTurnRow } from './loop-rows.ts'
+import { acceptedTurn, newTurnRow } from './loop-rows.ts'
 import type { NameLock } from './name-lock.ts'
 import type { Database, SessionTable, TurnTable } from './schema.ts'
 import { columnsOf, type Parameters, statement } from './statement.ts'
@@ -151,10 +151,11 @@ export function createAccept(
     const started = held.running_turn === turn.id
     const row = newTurnRow(owner, request, held.turn_count, started)
     yield* run(statements.insertTurn, row)
-    if (!started) return { outcome: 'queued', turn: turnOf(row) }
+    const accepted = acceptedTurn(owner, request, held.turn_count, started)
+    if (!started) return { outcome: 'queued', turn: accepted }
     yield* queue.insertMessages([userMessageRow(row, held.last_sequence, turn.createdAt)])
     const lease = { session: turn.session, turn: turn.id, instance, epoch: held.epoch }
-    return { outcome: 'started', started: { turn: turnOf(row), lease, lastSequence: held.last_sequence } }
+    return { outcome: 'started', started: { turn: accepted, lease, lastSequence: held.last_sequence } }
   }
 
   return accept

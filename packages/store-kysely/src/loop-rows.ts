@@ -1,4 +1,13 @@
-import type { AcceptTurn, Lease, NewApproval, NewToolCall, Owner, TurnCommit, TurnOptions } from '@keelson/core/stores'
+import type {
+  AcceptTurn,
+  Lease,
+  NewApproval,
+  NewToolCall,
+  Owner,
+  Turn,
+  TurnCommit,
+  TurnOptions,
+} from '@keelson/core/stores'
 import { isSettled } from '@keelson/core/stores'
 import { jsonText, noUsage } from './columns.ts'
 import type { ApprovalTable, ToolCallTable, TurnTable } from './schema.ts'
@@ -40,6 +49,24 @@ export function newTurnRow(
     log: '',
   }
 }
+
+/** The turn of such a row, without reading its JSON back. */
+export const acceptedTurn = (owner: Owner, { turn }: AcceptTurn, sequence: number, started: boolean): Turn => ({
+  ...turn,
+  tenant: owner.tenant,
+  subject: owner.subject,
+  sequence,
+  status: started ? 'running' : 'queued',
+  context: null,
+  model: null,
+  steps: 0,
+  usage: { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 },
+  cost: null,
+  error: null,
+  cancelRequested: false,
+  startedAt: started ? turn.createdAt : null,
+  endedAt: null,
+})
 
 /** What a commit changes of its turn, as values of the `progress` statement. */
 export function progressValues({ turn }: Lease, change: TurnCommit) {

@@ -36,7 +36,13 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
     const [from, ...turns] = payload.split('\n')
     if (from === sender) return
     for (const turn of turns) {
-      for (const tell of listeners) tell({ turn })
+      for (const tell of [...listeners]) {
+        try {
+          tell({ turn })
+        } catch (error) {
+          report(error)
+        }
+      }
     }
   }
 

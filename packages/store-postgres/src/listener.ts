@@ -26,6 +26,7 @@ export function createListener({ connect, channel, heard, report }: ListenerOpti
   let current: PostgresListenClient | undefined
   let timer: NodeJS.Timeout | undefined
   let pause = firstPauseMs
+  let settle = () => {}
 
   const later = (ms: number, run: () => void) => {
     clearTimeout(timer)
@@ -85,12 +86,16 @@ export function createListener({ connect, channel, heard, report }: ListenerOpti
     start() {
       if (wanted) return Promise.resolve()
       wanted = true
-      return new Promise((resolve) => listen(resolve))
+      return new Promise((resolve) => {
+        settle = resolve
+        listen(resolve)
+      })
     },
 
     async stop() {
       wanted = false
       clearTimeout(timer)
+      settle()
       const client = current
       current = undefined
       await client?.end().catch(() => {})

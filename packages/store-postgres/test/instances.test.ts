@@ -1,18 +1,22 @@
 import { endsTurn, textOf } from '@keelson/core'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import type { InstanceOptions } from './instance.ts'
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest'
+import type { InstanceOptions } from './child-instance.ts'
 import { type Instance, startInstance } from './instances.ts'
-import { inspect, newSchema, usePostgres } from './postgres-server.ts'
+import { inspect, newSchema } from './postgres-server.ts'
+import { usePostgres } from './scene.ts'
 
 const server = usePostgres()
 
-const leaseMs = 2_000
+const leaseMs = 1_500
 
-async function startHere(schema: string, options: Partial<InstanceOptions> = {}): Promise<Instance> {
-  const instance = await startInstance({ url: server().url, schema, leaseMs, listen: true, ...options })
-  onTestFinished(() => instance.kill())
-  return instance
-}
+/** Starts instances that go with a test which runs beside others. */
+const starter =
+  ({ onTestFinished }: TestContext, schema: string) =>
+  async (options: Partial<InstanceOptions> = {}): Promise<Instance> => {
+    const instance = await startInstance({ url: server().url, schema, leaseMs, listen: true, ...options })
+    onTestFinished(() => instance.kill())
+    return instance
+  }
 
 /** Role and text of every message of a session. */
 async function transcript(instance: Instance, session: string): Promise<string[]> {
@@ -124,13 +128,14 @@ describe('two instances on one database', () => {
   })
 })
 
-describe('an instance that is killed', () => {
-  it('has its turns carried on by another, each answered once and in order', async () => {
+describe.concurrent('an instance', () => {
+  it('that is killed has its turns carried on by another, each answered once and in order', async (context) => {
     const schema = newSchema()
-    const [dead, alive] = await Promise.all([startHere(schema), startHere(schema)])
+    const start = starter(context, schema)
+    const [dead, alive] = await Promise.all([start(), start()])
     const sessions: string[] = []
     const turns: string[] = []
-    for (let count = 0; count < 6; count += 1) {
+    for (let count = 0; count < 4; count += 1) {
       const { session, turn } = await dead.ask({ do: 'run', message: count % 2 === 0 ? 'slow first' : 'look first' })
       sessions.push(session)
       turns.push(turn)
@@ -160,18 +165,17 @@ describe('an instance that is killed', () => {
       expect(events.at(-1)?.type).toBe('turn.completed')
     }
   })
-})
 
-describe('an instance that stands still for longer than its lease', () => {
-  it('finds its turns taken over when it wakes, and writes nothing more to them', async () => {
+  it('that stands still for longer than its lease finds its turns taken over when it wakes, and writes nothing more to them', async (context) => {
     const schema = newSchema()
-    const paused = await startHere(schema)
+    const start = starter(context, schema)
+    const paused = await start()
     const { turn, session } = await paused.ask({ do: 'run', message: 'hang here' })
     const slow = await paused.ask({ do: 'run', message: 'slow here' })
     await paused.heard('model', 'hang here')
     await paused.heard('model', 'slow here')
     paused.process.kill('SIGSTOP')
-    const other = await startHere(schema)
+    const other = await start()
     await other.heard('model', 'hang here')
     await other.heard('model', 'slow here')
     await other.ask({ do: 'outcome', turn: slow.turn })
@@ -187,13 +191,12 @@ describe('an instance that stands still for longer than its lease', () => {
     expect(await other.ask({ do: 'outcome', turn })).toMatchObject({ status: 'cancelled' })
     expect(await transcript(paused, session)).toEqual(['user: hang here'])
   })
-})
 
-describe('an instance that stops in good order', () => {
-  it('leaves its turns to the others at once', async () => {
+  it('that stops in good order leaves its turns to the others at once', async (context) => {
     const schema = newSchema()
+    const start = starter(context, schema)
     // Longer than the test may take: nobody waits for this lease to run out.
-    const [leaving, staying] = await Promise.all([startHere(schema, { leaseMs: 600_000 }), startHere(schema)])
+    const [leaving, staying] = await Promise.all([start({ leaseMs: 600_000 }), start()])
     const { turn } = await leaving.ask({ do: 'run', message: 'slow leave' })
     await leaving.heard('model', 'slow leave')
     await leaving.ask({ do: 'stop' })

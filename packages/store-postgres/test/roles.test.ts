@@ -1,16 +1,16 @@
 import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { inspect, newSchema, usePostgres } from './postgres-server.ts'
+import { inspect, newSchema } from './postgres-server.ts'
 import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
+import { newPool, usePostgres } from './scene.ts'
 
 const server = usePostgres()
 
 function storeAs(role: string, schema: string, options: Partial<PostgresStoreOptions> & { pool?: never } = {}) {
   const url = new URL(server().url)
   url.username = role
-  const pool = new pg.Pool({ connectionString: url.href, max: 4 })
-  pool.on('error', () => {})
+  const pool = newPool(url.href, { max: 4 })
   const store = postgresStore({ pool, schema, ...options })
   onTestFinished(async () => {
     await store.close()
@@ -19,16 +19,26 @@ function storeAs(role: string, schema: string, options: Partial<PostgresStoreOpt
   return store
 }
 
+const databaseOf = () => pg.escapeIdentifier(decodeURIComponent(new URL(server().url).pathname.slice(1)))
+
 /** Roles of one test: one that may make schemas, and one that may log in. */
 async function newRoles(schema: string) {
   const [migrator, runtime] = [`${schema}_migrator`, `${schema}_runtime`]
   await inspect(
     server().url,
     `create role ${migrator} login; create role ${runtime} login;
-     grant create on database ${new URL(server().url).pathname.slice(1)} to ${migrator}`,
+     grant create on database ${databaseOf()} to ${migrator}`,
   )
+  onTestFinished(async () => {
+    for (const role of [runtime, migrator]) {
+      await inspect(server().url, `drop owned by ${role} cascade; drop role ${role}`)
+    }
+  })
   return { migrator, runtime }
 }
+
+/** Who may do everything. */
+const ownerOf = () => decodeURIComponent(new URL(server().url).username)
 
 const grants = (schema: string, role: string) => `
   grant usage on schema "${schema}" to ${role};
@@ -89,7 +99,7 @@ describe('a role that may only read and write rows', () => {
 describe('migration', () => {
   it('is done once by many instances that start at once', async () => {
     const schema = newSchema()
-    const stores = Array.from({ length: 6 }, () => storeAs('owner', schema))
+    const stores = Array.from({ length: 6 }, () => storeAs(ownerOf(), schema))
     await Promise.all(stores.map((store) => store.open()))
     await Promise.all(stores.map((store, index) => store.sessions.create(owner, sessionNamed(`s${index}`))))
     expect(await stores[0]?.sessions.list(owner, everything)).toHaveLength(6)
@@ -98,16 +108,16 @@ describe('migration', () => {
 
   it('costs one statement that reads one row when there is nothing to do', async () => {
     const schema = newSchema()
-    await storeAs('owner', schema).open()
+    await storeAs(ownerOf(), schema).open()
     const statements: string[] = []
-    await storeAs('owner', schema, { trace: (sql) => statements.push(sql) }).open()
+    await storeAs(ownerOf(), schema, { trace: (sql) => statements.push(sql) }).open()
     expect(statements).toEqual([`select "versions" from "${schema}"."schema_version" where "id" = $1`])
   })
 
   it('that fails half-way leaves nothing', async () => {
     const schema = newSchema()
     await inspect(server().url, `create schema "${schema}"; create table "${schema}".turns (somebody_elses text)`)
-    await expect(storeAs('owner', schema).open()).rejects.toThrow()
+    await expect(storeAs(ownerOf(), schema).open()).rejects.toThrow()
     const tables = 'select table_name from information_schema.tables where table_schema = $1'
     expect(await inspect(server().url, tables, [schema])).toEqual([{ table_name: 'turns' }])
   })
@@ -116,10 +126,10 @@ describe('migration', () => {
     'refuses the newer schema %s and leaves it as it is',
     async (newer) => {
       const schema = newSchema()
-      await storeAs('owner', schema).open()
+      await storeAs(ownerOf(), schema).open()
       await inspect(server().url, `update "${schema}".schema_version set versions = $1`, [newer])
       for (const migrate of ['on-open', 'manual'] as const) {
-        const store = storeAs('owner', schema, { migrate })
+        const store = storeAs(ownerOf(), schema, { migrate })
         await expect(store.open()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
         await expect(store.migrate()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
       }
@@ -133,7 +143,7 @@ describe('migration', () => {
     await inspect(server().url, `create schema ${decoy}; create table ${decoy}.sessions (id text)`)
     const url = new URL(server().url)
     url.searchParams.set('options', `-c search_path=${decoy}`)
-    const pool = new pg.Pool({ connectionString: url.href })
+    const pool = newPool(url.href)
     const store = postgresStore({ pool, schema })
     onTestFinished(async () => {
       await store.close()
@@ -144,6 +154,7 @@ describe('migration', () => {
     await startTurn(store, 's', 't')
     expect(await inspect(server().url, `select * from ${decoy}.sessions`)).toEqual([])
     expect((await pool.query('show search_path')).rows).toEqual([{ search_path: decoy }])
+    await pool.query(`drop schema ${pg.escapeIdentifier(schema)} cascade`)
   })
 
   it('refuses a name that no schema can have', () => {

@@ -1,7 +1,31 @@
 import type { Store } from '@keelson/core/stores'
 import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
-import { newSchema } from './postgres-server.ts'
+import { afterAll, beforeAll } from 'vitest'
+import { dropSchemas, newSchema, type PostgresServer, startPostgres } from './postgres-server.ts'
+
+/** The server of a test file, started before its first test and stopped after its last. */
+export function usePostgres(): () => PostgresServer {
+  let server: PostgresServer | undefined
+  beforeAll(async () => {
+    server = await startPostgres()
+  }, 60_000)
+  afterAll(async () => {
+    if (server?.power === null) await dropSchemas(server.url)
+    await server?.stop()
+  })
+  return () => {
+    if (!server) throw new Error('there is a server only within a test')
+    return server
+  }
+}
+
+/** A pool that takes it in silence when the server ends a connection which nobody uses. */
+export function newPool(url: string, config: pg.PoolConfig = {}): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, ...config })
+  pool.on('error', () => {})
+  return pool
+}
 
 export interface OpenedScene {
   readonly store: Store
@@ -16,8 +40,7 @@ export async function openStore(
   options: Partial<PostgresStoreOptions> & { readonly max?: number } = {},
 ): Promise<OpenedScene> {
   const { max = 10, schema = newSchema(), ...others } = options
-  const pool = new pg.Pool({ connectionString: url, max })
-  pool.on('error', () => {})
+  const pool = newPool(url, { max })
   const store = postgresStore({ pool, schema, ...others })
   await store.open()
   return {

@@ -84,7 +84,7 @@ function connectionOf(
   lock: DatabaseSync | undefined,
   trace: ((sql: string) => void) | undefined,
 ): Connection {
-  const prepared = new Map<Call['statement'], StatementSync>()
+  const prepared = new Map<Call['statement'], Prepared>()
   const beginRead = database.prepare('begin')
   const beginWrite = database.prepare('begin immediate')
   const commit = database.prepare('commit')
@@ -96,11 +96,11 @@ function connectionOf(
     run(statement, values) {
       let ready = prepared.get(statement)
       if (ready === undefined) {
-        ready = database.prepare(statement.sql)
+        ready = prepare(database, statement.sql)
         prepared.set(statement, ready)
       }
       trace?.(statement.sql)
-      return ready.all(...values)
+      return ready(values)
     },
     begin: (mode) => (mode === 'read' ? control(beginRead, 'begin') : control(beginWrite, 'begin immediate')),
     commit: () => control(commit, 'commit'),
@@ -114,5 +114,28 @@ function connectionOf(
         lock?.close()
       }
     },
+  }
+}
+
+type Prepared = (values: readonly SqlValue[]) => unknown[]
+
+/**
+ * The driver's own row objects are dictionaries, slow to make and to read. From arrays, rows are made that all have the
+ * shape of one blank row.
+ */
+function prepare(database: DatabaseSync, sql: string): Prepared {
+  const statement = database.prepare(sql)
+  const names = statement.columns().map(({ name }) => name)
+  const blank: Readonly<Record<string, unknown>> = Object.fromEntries(names.map((name) => [name, null]))
+  statement.setReturnArrays(true)
+  return (values) => {
+    const rows: unknown[] = statement.all(...values)
+    for (let index = 0; index < rows.length; index += 1) {
+      const columns = rows[index] as readonly unknown[]
+      const row: Record<string, unknown> = { ...blank }
+      for (let column = 0; column < names.length; column += 1) row[names[column] as string] = columns[column]
+      rows[index] = row
+    }
+    return rows
   }
 }

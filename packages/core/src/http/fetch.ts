@@ -94,11 +94,11 @@ async function readBody(
   if (bodyUsed || body?.locked) throw httpErrors.RAW_BODY_CONSUMED()
   if (body === null) return new Uint8Array(0)
   if (Number(headers.get('content-length')) > limit) throw httpErrors.BODY_TOO_LARGE()
+  if (signal.aborted) throw httpErrors.CLIENT_GONE()
   const reader = body.getReader()
   const { promise: stopped, reject: stop } = Promise.withResolvers<never>()
   stopped.catch(() => {})
   const leave = () => stop(httpErrors.CLIENT_GONE())
-  if (signal.aborted) leave()
   signal.addEventListener('abort', leave)
   const cancelTimer = clock.after(timeoutMs, () => stop(httpErrors.BODY_TIMEOUT()))
   try {

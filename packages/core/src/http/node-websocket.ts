@@ -117,7 +117,6 @@ export function attachWebSockets<Client>(
       open.delete(socket)
       if (open.size === 0) closing?.resolve()
     })
-    if (closing) socket.close(closeCodes.goingAway, 'the server stops')
   }
 
   const upgrade = async (match: Match<Client>, req: IncomingMessage, socket: NodeSocket, head: Buffer) => {
@@ -142,21 +141,13 @@ export function attachWebSockets<Client>(
         socket.destroy()
       })
     } else if (server.listenerCount('upgrade') === 1) {
-      // Where Node cannot be told to treat it like any request, nobody else would ever answer.
+      // A Node that cannot be told to go on with it as an ordinary request: nobody else would ever answer.
       const res = responseOver(socket as NodeSocket, req)
       void writeNodeResponse(res, { status: 404, headers: {}, body: undefined })
     }
   }
 
-  // Once anybody listens, Node hands over every upgrade, also of clients that merely offer HTTP/2: what is nobody's must
-  // go on as an ordinary request.
-  const host: Server & { shouldUpgradeCallback?: (req: IncomingMessage) => boolean } = server
-  const before = host.shouldUpgradeCallback
-  if (before !== undefined) {
-    const othersListen = () => attached.has(before) || server.listeners('upgrade').some((each) => !attached.has(each))
-    host.shouldUpgradeCallback = (req) => matchOf(req) !== undefined || (othersListen() && before.call(server, req))
-    attached.add(host.shouldUpgradeCallback)
-  }
+  leaveOthers(server, (req) => matchOf(req) !== undefined)
   attached.add(onUpgrade)
   server.on('upgrade', onUpgrade)
 
@@ -173,6 +164,19 @@ export function attachWebSockets<Client>(
       return closing.promise
     },
   }
+}
+
+/**
+ * Once anybody listens, Node hands over every upgrade, also of clients that merely offer HTTP/2: what is nobody's must go
+ * on as an ordinary request. Nodes before 22.21 and 24.9 cannot be told.
+ */
+function leaveOthers(server: Server, isOurs: (req: IncomingMessage) => boolean): void {
+  const host: Server & { shouldUpgradeCallback?: (req: IncomingMessage) => boolean } = server
+  const before = host.shouldUpgradeCallback
+  if (before === undefined) return
+  const othersListen = () => attached.has(before) || server.listeners('upgrade').some((each) => !attached.has(each))
+  host.shouldUpgradeCallback = (req) => isOurs(req) || (othersListen() && before.call(server, req))
+  attached.add(host.shouldUpgradeCallback)
 }
 
 interface Target {

@@ -149,8 +149,10 @@ describe('a decision', () => {
     const { client } = runtime
     const { turn } = await client.run('clerk', { message: 'pay' }).result
     const id = await approvalOf(client, turn)
-    const decisions = Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? 'approve' : 'deny') as const)
-    const codes = await Promise.all(decisions.map((decision) => codeOf(client.approvals.decide({ id, decision }))))
+    const deciding = Array.from({ length: 20 }, (_, index) =>
+      codeOf(client.approvals.decide({ id, decision: index % 2 === 0 ? 'approve' : 'deny' })),
+    )
+    const codes = await Promise.all(deciding)
     expect(codes.filter((code) => code === 'fulfilled')).toHaveLength(1)
     expect(codes.filter((code) => code === 'APPROVAL_SETTLED')).toHaveLength(19)
     expect(ends(await followed(client, turn))).toHaveLength(1)

@@ -1,13 +1,20 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { RunOptions } from '@keelson/core'
 import { createTestRuntime, type TestRuntime } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Answer, Command } from './child/main.ts'
 import { effectsIn, messageOf, workshop } from './child/workshop.ts'
 import { approvalOf, callsOf, databaseFile, ends, followed, shownText, transcript, until } from './scene.ts'
+
+/** What one process has compiled is there for the next. */
+const cache = join(tmpdir(), `keelson-kill-cache-${process.pid}`)
+afterAll(() => rmSync(cache, { recursive: true, force: true }))
 
 interface Child {
   run(options: RunOptions): Promise<{ turn: string; session: string }>
@@ -23,9 +30,21 @@ function scene() {
   const effects = `${database}.effects`
   const count = (what: string) => effectsIn(effects).filter((effect) => effect.what === what).length
 
+  /** Waits until a call, or a turn, is stored with a status. */
+  async function stored(table: 'turns' | 'tool_calls', id: string, status: string): Promise<void> {
+    const reader = new DatabaseSync(database, { readOnly: true })
+    try {
+      const row = reader.prepare(`select status from ${table} where ${table === 'turns' ? 'id' : 'tool'} = ?`)
+      await until(() => row.get(id)?.['status'] === status)
+    } finally {
+      reader.close()
+    }
+  }
+
   async function start(): Promise<Child> {
     const child: ChildProcess = fork(join(import.meta.dirname, 'child/main.ts'), [database, effects], {
       execArgv: ['--conditions=keelson-source'],
+      env: { ...process.env, NODE_COMPILE_CACHE: cache },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     const exit = once(child, 'exit')
@@ -61,7 +80,7 @@ function scene() {
     onTestFinished(() => runtime.stop())
     return runtime
   }
-  return { count, effects, restart, start }
+  return { count, effects, restart, start, stored }
 }
 
 describe('a process that is killed', () => {
@@ -90,7 +109,7 @@ describe('a process that is killed', () => {
   })
 
   test('while an idempotent tool runs: it runs again, with the same key', async () => {
-    const { count, effects, restart, start } = scene()
+    const { count, effects, restart, start, stored } = scene()
     const child = await start()
     const message = messageOf(
       {
@@ -104,7 +123,7 @@ describe('a process that is killed', () => {
     const { turn } = await child.run({ message })
     await until(() => count('save') === 1 && count('pay') === 1)
     // The result of the one is stored while the other still runs.
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await stored('tool_calls', 'pay', 'succeeded')
     await child.kill()
     const { client } = await restart()
     const outcome = await client.attach(turn).outcome
@@ -149,8 +168,6 @@ describe('a process that is killed', () => {
       const { turn } = await child.run({ message })
       await until(() => count('pay') === 1)
       await child.kill()
-      const again = await start()
-      await again.kill()
       const { client } = await restart()
       expect(await client.attach(turn).outcome).toMatchObject({
         status: 'interrupted',
@@ -165,7 +182,7 @@ describe('a process that is killed', () => {
   )
 
   test('while an approval waits: the decision after the restart runs the call once', async () => {
-    const { count, restart, start } = scene()
+    const { count, restart, start, stored } = scene()
     const child = await start()
     const message = messageOf(
       {
@@ -178,8 +195,7 @@ describe('a process that is killed', () => {
     )
     const { turn, session } = await child.run({ message })
     const queued = await child.run({ session, message: messageOf({ say: 'next' }) })
-    await until(() => count('look') === 1)
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await stored('turns', turn, 'waiting')
     await child.kill()
     const { client } = await restart()
     expect(await client.attach(turn).outcome).toMatchObject({ status: 'waiting' })

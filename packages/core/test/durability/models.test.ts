@@ -1,4 +1,4 @@
-import type { FailureClass, ModelPart, Provider } from '@keelson/core'
+import { createRuntime, type FailureClass, type ModelPart, type Provider, singleOwner } from '@keelson/core'
 import {
   callTool,
   createTestRuntime,
@@ -11,8 +11,20 @@ import {
   say,
   scriptedModel,
 } from '@keelson/core/testing'
+import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
-import { agentOf, collect, ends, followed, noteTool, shownText, transcript, typesOf } from './scene.ts'
+import {
+  agentOf,
+  approvalOf,
+  askingTool,
+  collect,
+  ends,
+  followed,
+  noteTool,
+  shownText,
+  transcript,
+  typesOf,
+} from './scene.ts'
 import { settle, VirtualClock } from './virtual-clock.ts'
 
 const twoModels = agentOf([], { models: ['test/one', 'test/two'] })
@@ -279,5 +291,21 @@ describe('what a turn has used', () => {
     expect(finished.reduce((sum, { input }) => sum + input, 0)).toBe(usage.input)
     expect(cost).toBe(null)
     expect(await runtime.client.sessions.turn({ id: turn })).toMatchObject({ usage, cost, steps })
+  })
+
+  test('is what its own model calls cost when it began without one, to carry out an approved call', async () => {
+    const { tool } = askingTool()
+    const model = scriptedModel([callTool('pay', { note: 'x' }), say('asked'), say('paid')], {
+      id: 'test',
+      models: [{ name: 'one', price: { input: 10, output: 100 } }],
+    })
+    const runtime = createRuntime({ store: sqliteStore(':memory:'), providers: [model], agents: [agentOf([tool])] })
+    const client = runtime.as(singleOwner('code'))
+    const { session, turn, cost } = await client.run('clerk', { message: 'pay', approvals: 'defer' }).result
+    expect(cost).toBe(2 * (10 * 10 + 5 * 100))
+    await client.approvals.decide({ id: await approvalOf(client, turn), decision: 'approve' })
+    const [, second] = await client.sessions.turns({ session, limit: 10, offset: 0 })
+    expect(await client.attach(second?.id ?? '').result).toMatchObject({ cost: 10 * 10 + 5 * 100, steps: 2 })
+    await runtime.stop()
   })
 })

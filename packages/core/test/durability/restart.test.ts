@@ -198,6 +198,58 @@ describe('a runtime that is stopped', () => {
   })
 })
 
+describe('a step that is taken over more than once', () => {
+  test('tells the model of every call once, whatever became of the others meanwhile', async () => {
+    const file = databaseFile()
+    let [saves, looks] = [0, 0]
+    let running = gate()
+    const save = noteTool(
+      'save',
+      () => {
+        saves += 1
+        running.open()
+        return saves < 3 ? new Promise(() => {}) : 'saved'
+      },
+      { idempotent: true },
+    )
+    const look = noteTool(
+      'look',
+      () => {
+        looks += 1
+        return new Promise(() => {})
+      },
+      { risk: 'safe' },
+    )
+    const calls = [callTool('look', { note: 'a' }), callTool('save', { note: 'b' }), callTool('nothing', {})]
+    const model = scriptedModel([calls, say('done')])
+    const options = { agents: [agentOf([save, look])], model }
+    let id = ''
+    for (let restart = 0; restart < 2; restart += 1) {
+      const runtime = await createTestRuntime({ ...options, store: sqliteStore(file) })
+      id ||= (await runtime.client.run('clerk', { message: 'hi' }).accepted).id
+      await running.passed
+      running = gate()
+      await runtime.stop()
+    }
+    await using runtime = await createTestRuntime({ ...options, store: sqliteStore(file) })
+    expect((await runtime.client.attach(id).result).text).toBe('done')
+    expect([saves, looks]).toEqual([3, 1])
+    const finished = (await followed(runtime.client, id)).flatMap((e) =>
+      e.type === 'tool.finished' ? [[e.tool, e.status]] : [],
+    )
+    expect(finished).toEqual([
+      ['nothing', 'failed'],
+      ['look', 'unknown'],
+      ['save', 'succeeded'],
+    ])
+    expect(model.calls[1]?.request.messages.at(-1)?.parts).toMatchObject([
+      { tool: 'look', output: expect.stringContaining('unknown'), isError: true },
+      { tool: 'save', output: 'saved' },
+      { tool: 'nothing', isError: true },
+    ])
+  })
+})
+
 describe('a turn whose agent is gone after a restart', () => {
   test('fails and says so, and lets go of its session', async () => {
     const file = databaseFile()

@@ -107,10 +107,12 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 /** Waits until a condition holds. The test's own time limit ends it. */
-export async function until<Value>(check: () => Value | Promise<Value>): Promise<NonNullable<Awaited<Value>>> {
+export async function until<Value>(
+  check: () => Value | Promise<Value>,
+): Promise<Exclude<Value, false | null | undefined>> {
   for (;;) {
     const value = await check()
-    if (value) return value as NonNullable<Awaited<Value>>
+    if (value) return value as Exclude<Value, false | null | undefined>
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
 }

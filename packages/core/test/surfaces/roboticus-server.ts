@@ -56,6 +56,7 @@ export interface Asked {
 export interface TestServer extends AsyncDisposable {
   readonly origin: string
   readonly port: number
+  readonly server: Server
   readonly runtime: TestRuntime
   readonly surface: ReturnType<typeof roboticus>
   ask(method: string, path: string, asked?: Asked): Promise<Answered>
@@ -91,6 +92,7 @@ export async function serve(
   return {
     origin: `http://127.0.0.1:${port}`,
     port,
+    server,
     surface,
     async ask(method, path, asked = {}) {
       const answer = await exchange(port, method, path, asked)

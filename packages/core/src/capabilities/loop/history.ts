@@ -84,6 +84,7 @@ export class History {
   }
 
   #repair(): void {
+    if (this.#unanswered.length === 0) return
     const open = this.#unanswered.filter(({ repairedAt }) => repairedAt === null)
     if (open.length === 0) return
     const parts = open.map(

@@ -184,7 +184,9 @@ async function fateOf(
     }
     return await again()
   }
-  if (call.status === 'started' || call.status === 'unknown') {
+  // Of an unknown outcome with a text the model was to be told; without one a person was to be asked.
+  const asked = call.status === 'unknown' && call.output === null
+  if (call.status === 'started' || asked) {
     if (decision === 'retry' || (call.status === 'started' && tool?.idempotent)) return await again()
     if (decision === 'done') return ended('succeeded', 'a person says that this call was done')
     if (decision === 'failed') return ended('failed', 'a person says that this call failed')

@@ -48,7 +48,7 @@ export class LiveTurn {
   #ended = false
   #failure: unknown
   /** Readers with nothing to read; each returns true once it has been answered. */
-  #waiting: (() => boolean)[] = []
+  readonly #waiting: (() => boolean)[] = []
 
   /**
    * `stored`: position of the last stored event, 0 for a new turn. `epoch`: that of the lease under which the turn was
@@ -205,8 +205,9 @@ export class LiveTurn {
 
   #wake(): void {
     const waiting = this.#waiting
-    this.#waiting = []
-    for (const settle of waiting) if (!settle()) this.#waiting.push(settle)
+    let left = 0
+    for (const settle of waiting) if (!settle()) waiting[left++] = settle
+    waiting.length = left
   }
 
   #close(): void {

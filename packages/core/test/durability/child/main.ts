@@ -1,4 +1,5 @@
 // Runs turns on a database file until it is killed. Started by a test, which tells it what to do.
+import { flushCompileCache } from 'node:module'
 import { createRuntime, type RunOptions, singleOwner } from '@keelson/core'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { workshop } from './workshop.ts'
@@ -33,4 +34,6 @@ process.on('message', async (command: Command) => {
   process.send?.({ turn: id, session } satisfies Answer)
 })
 await runtime.start()
+// A process that is killed would leave no cache behind.
+flushCompileCache()
 process.send?.({ turn: null, session: null } satisfies Answer)

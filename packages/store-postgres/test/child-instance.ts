@@ -24,6 +24,7 @@ export type Command =
   | { readonly do: 'approvals'; readonly turn: string }
   | { readonly do: 'messages'; readonly session: string }
   | { readonly do: 'turn'; readonly turn: string }
+  | { readonly do: 'session' }
   | { readonly do: 'stop' }
 
 /** What is written to the parent: an answer, or something that happened by itself. */
@@ -42,6 +43,7 @@ const model = scriptedModel([], {
     const text = user?.parts.flatMap((part) => (part.type === 'text' ? part.text : [])).join('') ?? ''
     tell({ happened: 'model', detail: text })
     if (last?.role === 'tool') return say(`done: ${text}`)
+    if (text.startsWith('brief')) return [say('a'), delay(5), say('b'), delay(5), say(`c: ${text}`)]
     if (text.startsWith('hang')) return [say('so far'), hang()]
     if (text.startsWith('slow')) return Array.from({ length: 40 }, (_, index) => [say([`${index} `]), delay(25)]).flat()
     if (text.startsWith('pay')) return callTool('pay', { note: text })
@@ -128,6 +130,8 @@ async function obey(command: Command): Promise<unknown> {
       return await client.sessions.messages({ session: command.session, limit: 10_000 })
     case 'turn':
       return await client.sessions.turn({ id: command.turn })
+    case 'session':
+      return await client.sessions.create({ agent: 'clerk' })
     case 'stop':
       await runtime.stop()
       await pool.end()

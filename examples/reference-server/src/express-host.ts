@@ -1,0 +1,19 @@
+import type { RequestListener } from 'node:http'
+import { keelson } from '@keelson/adapter-express'
+import type { Runtime } from '@keelson/core'
+import express from 'express'
+import type { Guard } from './local-only.ts'
+import type { ServerMounts } from './surfaces.ts'
+
+export async function expressHost(runtime: Runtime, mounts: ServerMounts, guard: Guard): Promise<RequestListener> {
+  const app = express()
+  app.disable('x-powered-by')
+  app.use((request, response, next) => {
+    const refusal = guard(request)
+    if (refusal === null) return next()
+    response.writeHead(refusal.status, refusal.headers)
+    response.end(refusal.body)
+  })
+  app.use(keelson(runtime, { mounts }))
+  return app
+}
