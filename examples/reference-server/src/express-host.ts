@@ -1,11 +1,15 @@
 import type { RequestListener } from 'node:http'
 import { keelson } from '@keelson/adapter-express'
-import type { Runtime } from '@keelson/core'
+import type { Client, Runtime } from '@keelson/core'
+import type { Mount } from '@keelson/core/http'
 import express from 'express'
 import type { Guard } from './local-only.ts'
-import type { ServerMounts } from './surfaces.ts'
 
-export async function expressHost(runtime: Runtime, mounts: ServerMounts, guard: Guard): Promise<RequestListener> {
+export async function expressHost(
+  runtime: Runtime,
+  mounts: readonly Mount<Client>[],
+  guard: Guard,
+): Promise<RequestListener> {
   const app = express()
   app.disable('x-powered-by')
   app.use((request, response, next) => {

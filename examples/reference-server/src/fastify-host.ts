@@ -1,12 +1,19 @@
 import type { RequestListener } from 'node:http'
 import { keelson } from '@keelson/adapter-fastify'
-import type { Runtime } from '@keelson/core'
+import type { Client, Runtime } from '@keelson/core'
+import type { Mount } from '@keelson/core/http'
 import Fastify from 'fastify'
 import type { Guard } from './local-only.ts'
-import type { ServerMounts } from './surfaces.ts'
 
-export async function fastifyHost(runtime: Runtime, mounts: ServerMounts, guard: Guard): Promise<RequestListener> {
-  const app = Fastify()
+export async function fastifyHost(
+  runtime: Runtime,
+  mounts: readonly Mount<Client>[],
+  guard: Guard,
+): Promise<RequestListener> {
+  const app = Fastify({
+    // A path with a broken escape gets no further than this.
+    frameworkErrors: (_error, _request, reply) => void reply.code(400).send({ error: 'the path is not valid' }),
+  })
   app.addHook('onRequest', (request, reply, done) => {
     const refusal = guard(request.raw)
     if (refusal === null) return done()

@@ -6,8 +6,8 @@ import type { Mount } from '@keelson/core/http'
 import { demo } from '@keelson/core/providers/demo'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
 import { sqliteStore } from '@keelson/store-sqlite'
-import type { ServerConfig } from './config.ts'
-import { localOnly } from './local-only.ts'
+import type { Framework, ServerConfig } from './config.ts'
+import { type Guard, localOnly } from './local-only.ts'
 import { documentationOf, mountsOf } from './surfaces.ts'
 import { assistantTools } from './tools.ts'
 
@@ -48,11 +48,13 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
     const trustLoopback = config.auth === 'loopback'
     const mounts = mountsOf(config.surfaces, { apiKey: config.apiKey, trustLoopback })
     const { version } = await runtime.as(null).system.health()
-    const server = createServer(listenerOf(config, runtime, [...mounts, ...documentationOf(mounts, version)]))
+    const guard = trustLoopback ? localOnly(config.host) : () => null
+    const documented = [...mounts, ...documentationOf(mounts, version)]
+    const server = createServer(await listenerOf(config.framework, runtime, documented, guard))
     const sockets = webSockets(server, runtime, {
       mounts,
-      // No middleware sees these requests.
-      authenticate: (request) => (trustLoopback && refusalOf(request, config.host) !== null ? null : undefined),
+      // The app does not see these requests.
+      authenticate: (request) => (guard(request) === null ? undefined : null),
     })
     const url = await listen(server, config)
     let closing: Promise<void> | undefined
@@ -71,12 +73,11 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
 
 /** The app of the chosen framework; the other one is not loaded. */
 async function listenerOf(
-  { auth, apiKey, framework, host, surfaces }: ServerConfig,
+  framework: Framework,
   runtime: Runtime,
+  mounts: readonly Mount<Client>[],
+  guard: Guard,
 ): Promise<RequestListener> {
-  const trustLoopback = auth === 'loopback'
-  const mounts = mountsOf(surfaces, { apiKey, trustLoopback })
-  const guard = trustLoopback ? localOnly(host) : () => null
   if (framework === 'fastify') {
     const { fastifyHost } = await import('./fastify-host.ts')
     return fastifyHost(runtime, mounts, guard)

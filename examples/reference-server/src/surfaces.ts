@@ -33,5 +33,3 @@ export function documentationOf(mounts: Mounts, version: string) {
     return { prefix, surface: openapiSurface(here, { title, version }) }
   })
 }
-
-export type ServerMounts = ReturnType<typeof mountsOf>

@@ -42,7 +42,7 @@ describe('the start', () => {
 
   test.each<[Record<string, string>, RegExp]>([
     [{ PORT: 'abc' }, /^keelson: PORT must be/],
-    [{ KEELSON_FRAMEWORK: 'fastify' }, /^keelson: KEELSON_FRAMEWORK must be express/],
+    [{ KEELSON_FRAMEWORK: 'koa' }, /^keelson: KEELSON_FRAMEWORK must be express or fastify/],
     [{ KEELSON_DB: `postgres://u:${secret}@h/d` }, /^keelson: .*Postgres store/],
     [{ HOST: '0.0.0.0' }, /^keelson: HOST 0\.0\.0\.0 can be reached from elsewhere/],
     [{ KEELSON_AUTH: 'required' }, /^keelson: KEELSON_AUTH=required needs KEELSON_API_KEY/],

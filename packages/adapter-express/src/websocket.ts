@@ -1,13 +1,9 @@
 import type { Server } from 'node:http'
-import {
-  attachWebSockets,
-  type WebSocketOptions,
-  type WebSocketRuntime,
-  type WebSockets,
-} from '@keelson/core/websocket'
+import type { HostRuntime } from '@keelson/core/http'
+import { attachWebSockets, type WebSocketOptions, type WebSockets } from '@keelson/core/websocket'
 import { WebSocketServer } from 'ws'
 
-export type { WebSocketOptions, WebSocketRuntime, WebSockets } from '@keelson/core/websocket'
+export type { WebSocketOptions, WebSockets } from '@keelson/core/websocket'
 
 /**
  * Opens the WebSockets of the mounts: `webSockets(server, runtime, { mounts, authenticate })`, with the options that the
@@ -16,7 +12,7 @@ export type { WebSocketOptions, WebSocketRuntime, WebSockets } from '@keelson/co
  */
 export const webSockets = <Client>(
   server: Server,
-  runtime: WebSocketRuntime<Client>,
+  runtime: HostRuntime<Client>,
   options: WebSocketOptions<Client>,
 ): WebSockets =>
   attachWebSockets(

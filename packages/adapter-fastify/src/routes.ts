@@ -50,11 +50,9 @@ export function planRoutes<Client>(
   for (const { prefix, exclusive } of mounts) {
     if (exclusive !== true) continue
     const bare = prefix.replace(/\/$/, '')
-    // At the root, preflight requests are the host's: its CORS plugin registers a wildcard of its own for them.
-    const methods = bare === '' ? supported.filter((method) => method !== 'OPTIONS') : supported
-    if (bare !== '' || prefixed) add(wildcards, bare, methods)
+    if (bare !== '' || prefixed) add(wildcards, bare, supported)
     // Takes the prefix with a slash at its end, too.
-    add(wildcards, `${bare}/*`, methods)
+    add(wildcards, `${bare}/*`, supported)
   }
   return { routes, wildcards }
 }

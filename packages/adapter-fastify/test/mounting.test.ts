@@ -135,26 +135,25 @@ describe('an exclusive mount', () => {
   const all = [{ prefix: '/', surface: things, exclusive: true }]
 
   it('of the whole app leaves the host its own routes and its preflight requests', async () => {
-    for (const first of [true, false]) {
-      const app = Fastify()
-      if (first) app.register(fastifyCors, { origin: 'https://a.example' })
-      app.register(keelson(runtime, { mounts: all }))
-      if (!first) app.register(fastifyCors, { origin: 'https://a.example' })
-      app.get('/own', async () => 'host')
-      expect((await app.inject('/own')).payload).toBe('host')
-      expect((await app.inject('/other')).json()).toEqual({ code: 'NOT_FOUND' })
-      const headers = { origin: 'https://a.example', 'access-control-request-method': 'DELETE' }
-      const preflight = await app.inject({ method: 'OPTIONS', url: '/things/1', headers })
-      expect(preflight.statusCode).toBe(204)
-      expect(preflight.headers['access-control-allow-origin']).toBe('https://a.example')
-    }
+    const app = Fastify()
+    app.register(fastifyCors, { origin: 'https://a.example' })
+    app.register(keelson(runtime, { mounts: all }))
+    app.get('/own', async () => 'host')
+    expect((await app.inject('/own')).payload).toBe('host')
+    expect((await app.inject('/other')).json()).toEqual({ code: 'NOT_FOUND' })
+    const headers = { origin: 'https://a.example', 'access-control-request-method': 'DELETE' }
+    const preflight = await app.inject({ method: 'OPTIONS', url: '/things/1', headers })
+    expect(preflight.statusCode).toBe(204)
+    expect(preflight.headers['access-control-allow-origin']).toBe('https://a.example')
   })
 
   it('says of every method which ones there are', async () => {
-    const app = host(keelson(runtime, { mounts: [{ prefix: '/only', surface: things, exclusive: true }] }))
-    for (const method of ['POST', 'PUT', 'PATCH', 'OPTIONS'] as const) {
-      const refused = await app.inject({ method, url: '/only/things/1' })
-      expect([refused.statusCode, refused.headers['allow']], method).toEqual([405, 'GET, DELETE, HEAD'])
+    for (const prefix of ['', '/only']) {
+      const app = host(keelson(runtime, { mounts: [{ prefix: `${prefix}/`, surface: things, exclusive: true }] }))
+      for (const method of ['POST', 'PUT', 'PATCH', 'OPTIONS'] as const) {
+        const refused = await app.inject({ method, url: `${prefix}/things/1` })
+        expect([refused.statusCode, refused.headers['allow']], method).toEqual([405, 'GET, DELETE, HEAD'])
+      }
     }
   })
 })

@@ -13,7 +13,7 @@ import {
   type TurnLimits,
   turnOperations,
 } from './capabilities/loop/index.ts'
-import { defaultLimits } from './capabilities/loop/limits.ts'
+import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
 import { modelOperations, type Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
@@ -26,9 +26,9 @@ import { systemOperations } from './capabilities/system/index.ts'
 import { createSystem } from './capabilities/system/service.ts'
 import { authorize, createDoor, type Door } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
-import { type CallContext, nobody, type Principal } from './kernel/context.ts'
+import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
-import type { Store } from './stores.ts'
+import { type Store, storeErrors } from './stores.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
@@ -79,11 +79,14 @@ export interface Runtime {
   reportError(error: unknown, where: string): void
 }
 
+/** Stores that a runtime of this process has open: what runs there is not left over from a dead one. */
+const inUse = new WeakSet<Store>()
+
 /** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
 export function createRuntime(options: RuntimeOptions): Runtime {
   const { store, clock = systemClock, newId = newUuid, deciders = 'operator' } = options
   const { stopMs = 10_000, leaseMs = 15_000 } = options
-  const limits = { ...defaultLimits, ...options.limits }
+  const limits = limitsOf(options.limits)
   const instance = newId()
 
   const reportError = (error: unknown, where: string) => {
@@ -144,17 +147,14 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const origin = await store.sessions.turn({ tenant, subject }, turn)
     if (!origin) return
     const principal = { tenant, subject, roles: [], via: 'system', ambient: false }
-    await loop.run({ principal }, origin.agent, {
-      session,
-      message: [
-        { type: 'text', text: `The call of ${tool} was approved.` },
-        { type: 'tool-call', call: toolCall, tool, arguments: text },
-      ],
-      idempotencyKey: `approval:${id}`,
-      authority: origin.options.authority,
-      approvals: origin.options.approvals,
-      continues: id,
-    }).accepted
+    const message = [
+      { type: 'text', text: `The call of ${tool} was approved.` },
+      { type: 'tool-call', call: toolCall, tool, arguments: text },
+    ] as const
+    const { authority, approvals: mode } = origin.options
+    // What was approved is carried out, although the session may have been closed since.
+    const runOptions = { session, message, whenClosed: 'answer', authority, approvals: mode } as const
+    await loop.run({ principal }, origin.agent, runOptions, id).accepted
   }
 
   const doors = {
@@ -213,7 +213,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   }
 
   async function open(): Promise<void> {
-    await store.open()
+    if (!opened && store.exclusive && inUse.has(store)) throw storeErrors.STORE_IN_USE()
+    inUse.add(store)
+    await store.open().catch((error) => {
+      inUse.delete(store)
+      throw error
+    })
     opened = true
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
@@ -250,7 +255,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     let cancel = clock.after(everyMs, again)
     function again(): void {
       work()
-        .catch((error) => reportError(error, where))
+        .catch((error) => {
+          if (!ended) reportError(error, where)
+        })
         .finally(() => {
           if (!ended) cancel = clock.after(everyMs, again)
         })
@@ -275,10 +282,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     if (!opened) return
     await store.loop.retire(instance).catch((error) => reportError(error, 'stop'))
     await store.close()
+    inUse.delete(store)
   }
 
   return {
-    as: (principal, context) => new RuntimeClient({ ...context, principal: principal ?? nobody }),
+    as: (principal, context) =>
+      new RuntimeClient({ ...context, principal: principal === null ? nobody : checkPrincipal(principal) }),
     start,
     stop() {
       stopping ??= close()

@@ -70,6 +70,7 @@ export interface Store {
 }
 
 export const storeErrors = defineErrors({
+  STORE_OPTIONS_INVALID: { kind: 'bad_request', message: 'an option of the store is not valid' },
   STORE_BUSY: { kind: 'unavailable', message: 'the database is locked by other work; try again' },
   STORE_FULL: { kind: 'unavailable', message: 'the database has no space left; free some and try again' },
   STORE_IN_USE: {

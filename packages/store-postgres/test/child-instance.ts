@@ -45,7 +45,9 @@ const model = scriptedModel([], {
     if (last?.role === 'tool') return say(`done: ${text}`)
     if (text.startsWith('brief')) return [say('a'), delay(5), say('b'), delay(5), say(`c: ${text}`)]
     if (text.startsWith('hang')) return [say('so far'), hang()]
-    if (text.startsWith('slow')) return Array.from({ length: 40 }, (_, index) => [say([`${index} `]), delay(25)]).flat()
+    const slowly = /^slow(er)?/.exec(text)
+    const words = slowly?.[1] ? 80 : 40
+    if (slowly) return Array.from({ length: words }, (_, index) => [say([`${index} `]), delay(25)]).flat()
     if (text.startsWith('pay')) return callTool('pay', { note: text })
     if (text.startsWith('look')) return callTool('look', { note: text })
     return say(`answer ${messages.length}: ${text}`)

@@ -53,11 +53,13 @@ export async function soak({ url, schema, turns, sessions, kills, leaseMs }: Soa
       }
     }
 
+    let left = 0
     async function kill(): Promise<void> {
+      left += 1
       const slot = Math.floor(Math.random() * instances.length)
       const victim = instances[slot]
       // So that there is something to take over.
-      await victim?.ask({ do: 'run', message: 'slow', key: `left ${killed}` })
+      await victim?.ask({ do: 'run', message: 'slower', key: `left ${left}` })
       await victim?.kill()
       instances[slot] = await start()
     }

@@ -1,4 +1,4 @@
-import type { Store } from '@keelson/core/stores'
+import { type Store, storeErrors } from '@keelson/core/stores'
 import { createStore } from '@keelson/store-kysely'
 import { createSqliteEngine } from './engine.ts'
 
@@ -22,5 +22,12 @@ export interface SqliteStoreOptions {
  */
 export function sqliteStore(file: string, options: SqliteStoreOptions = {}): Store {
   const { synchronous = 'normal', migrate = 'on-open', busyTimeoutMs = 5_000, trace } = options
+  const need = (fulfilled: boolean, message: string) => {
+    if (!fulfilled) throw storeErrors.STORE_OPTIONS_INVALID({ message })
+  }
+  need(typeof file === 'string' && file !== '', 'a store needs the name of its file, or :memory:')
+  need(synchronous === 'normal' || synchronous === 'full', "synchronous must be 'normal' or 'full'")
+  need(migrate === 'on-open' || migrate === 'manual', "migrate must be 'on-open' or 'manual'")
+  need(Number.isInteger(busyTimeoutMs) && busyTimeoutMs >= 0, 'busyTimeoutMs must be a whole number of milliseconds')
   return createStore(createSqliteEngine({ file, synchronous, patienceMs: busyTimeoutMs, trace }), { migrate })
 }

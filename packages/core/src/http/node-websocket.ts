@@ -2,12 +2,11 @@ import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket as NodeSocket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, systemClock } from '../kernel/clock.ts'
-import type { Principal } from '../kernel/context.ts'
-import { createDispatcher, type DispatchContext } from './dispatch.ts'
+import { type HostRuntime, type MountOptions, mountRuntime } from './host.ts'
 import type { Match } from './match.ts'
 import type { HttpRequest } from './message.ts'
 import { nodeRequest, writeNodeResponse } from './node.ts'
-import type { Mount, MountRules } from './surface.ts'
+import { splitTarget } from './target.ts'
 import { closeCodes, type OpenSocket, openSocket, type SocketSession } from './websocket.ts'
 
 /** What is used of a WebSocket of the `ws` package. */
@@ -26,21 +25,8 @@ export interface WebSocketUpgrader {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, done: (webSocket: NodeWebSocket) => void): void
 }
 
-/** What is used of a runtime. */
-export interface WebSocketRuntime<Client> {
-  as(principal: Principal | null, context?: DispatchContext): Client
-  start?(): Promise<void>
-  /** Told what callers only see as an internal error. */
-  reportError?(error: unknown, where: string): void
-}
-
-export interface WebSocketOptions<Client> extends MountRules {
-  readonly mounts: readonly Mount<Client>[]
-  /**
-   * The host's opinion on a request, as for its other routes. No middleware of the host has seen this request: it is
-   * Node's own.
-   */
-  authenticate?(req: IncomingMessage): Principal | null | undefined | Promise<Principal | null | undefined>
+/** `authenticate` is given Node's own request: no middleware or hook of the host has seen it. */
+export interface WebSocketOptions<Client> extends MountOptions<Client, IncomingMessage> {
   /** Where the host has mounted the handler of these mounts, e.g. `/host`. @default at the root */
   readonly base?: string
   readonly clock?: Clock
@@ -63,25 +49,12 @@ const attached = new WeakSet<object>()
  */
 export function attachWebSockets<Client>(
   server: Server,
-  runtime: WebSocketRuntime<Client>,
-  { mounts, authenticate, base = '', clock = systemClock, ...rules }: WebSocketOptions<Client>,
+  runtime: HostRuntime<Client>,
+  options: WebSocketOptions<Client>,
   createUpgrader: (mostMessageBytes: number) => WebSocketUpgrader,
 ): WebSockets {
-  const report = (error: unknown, where: string): void => {
-    try {
-      runtime.reportError?.(error, where)
-    } catch {
-      // An observer that breaks must not break what it observes.
-    }
-  }
-  const dispatcher = createDispatcher<Client>({
-    ...rules,
-    mounts,
-    as: (principal, context) => runtime.as(principal, context),
-    authenticate: (native) => authenticate?.(native as IncomingMessage),
-    start: async () => runtime.start?.(),
-    onError: (error, { method, path, surface }) => report(error, `${method} ${path} (${surface})`),
-  })
+  const { base = '', clock = systemClock } = options
+  const { dispatcher, report } = mountRuntime(runtime, options)
   const upgraders = new Map<number, WebSocketUpgrader>()
   const open = new Set<OpenSocket>()
   let closing: PromiseWithResolvers<void> | undefined
@@ -186,11 +159,9 @@ interface Target {
 
 /** Path and query below the base as they came; undefined for what is not below it. */
 function targetOf({ url = '/' }: IncomingMessage, base: string): Target | undefined {
-  const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?#]*/i, '')
-  if (base !== '' && !target.startsWith(`${base}/`)) return undefined
-  const mark = target.indexOf('?')
-  const path = mark === -1 ? target : target.slice(0, mark)
-  return { path: path.slice(base.length), query: mark === -1 ? '' : target.slice(mark + 1) }
+  const { path, query } = splitTarget(url)
+  if (base !== '' && !path.startsWith(`${base}/`)) return undefined
+  return { path: path.slice(base.length), query }
 }
 
 /** The request as far as whoever decides between surfaces may look at it. */

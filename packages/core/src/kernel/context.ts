@@ -1,3 +1,5 @@
+import { defineErrors } from './errors.ts'
+
 /** Who calls. Made by the host's `authenticate`, by a surface's own scheme, or by code. */
 export interface Principal {
   readonly tenant: string
@@ -34,6 +36,21 @@ export interface CallContext {
   readonly signal?: AbortSignal
   /** Set by HTTP dispatch only. */
   readonly requestOrigin?: RequestOrigin
+}
+
+const principalErrors = defineErrors({
+  PRINCIPAL_INVALID: {
+    kind: 'unauthenticated',
+    message: 'a principal needs tenant, subject and via as texts that are not empty, and roles as a list',
+  },
+})
+
+/** A principal without these would reach more than its own rows; a host in plain JavaScript may make one. */
+export function checkPrincipal(principal: Principal): Principal {
+  const { tenant, subject, roles, via } = principal
+  const named = [tenant, subject, via].every((name) => typeof name === 'string' && name !== '')
+  if (named && Array.isArray(roles)) return principal
+  throw principalErrors.PRINCIPAL_INVALID()
 }
 
 export const isOperator = (principal: Principal): boolean => principal.roles.includes('operator')

@@ -303,6 +303,24 @@ describe('after a restart', () => {
     ])
   })
 
+  test('a question whose time passed meanwhile is closed, and the model is told at once', async () => {
+    const file = databaseFile()
+    const { tool, runs } = askingTool()
+    const model = scriptedModel([callTool('pay', onMonday), say('too late')])
+    const options = { agents: [agentOf([tool])], model }
+    const clock = new VirtualClock()
+    const first = await createTestRuntime({ ...options, clock, store: sqliteStore(file) })
+    const { turn } = await first.client.run('clerk', { message: 'pay' }).result
+    await first.stop()
+    clock.turn(3_600_000)
+    await using second = await createTestRuntime({ ...options, clock, store: sqliteStore(file) })
+    expect((await second.client.attach(turn).result).text).toBe('too late')
+    expect(runs).toEqual([])
+    expect(await callsOf(second.client, turn)).toEqual([
+      { tool: 'pay', status: 'denied', output: 'nobody approved this call in time' },
+    ])
+  })
+
   const amount = defineTool({
     name: 'pay',
     description: 'Does pay',

@@ -20,6 +20,7 @@ import {
   collect,
   ends,
   followed,
+  gate,
   noteTool,
   shownText,
   transcript,
@@ -216,6 +217,38 @@ describe('a model that takes its time', () => {
     expect(shownText(await followed(runtime.client, id))).toBe('early ')
     expect(await transcript(runtime.client, session)).toEqual(['user: hi'])
     expect(model.calls).toBe(1)
+  })
+
+  test('and speaks after it was given up does not disturb the next answer', async () => {
+    const clock = new VirtualClock()
+    const late = gate()
+    const answering = gate()
+    const spoken: ModelPart[][] = [
+      [{ type: 'text', text: 'early ' }],
+      [{ type: 'text', text: 'the answer' }, ...answer.slice(1)],
+    ]
+    const model = deaf(async function* () {
+      const [first, ...rest] = spoken.shift() ?? []
+      if (first) yield first
+      if (spoken.length > 0) {
+        await late.passed
+        yield { type: 'text', text: 'late' }
+      } else {
+        await answering.passed
+      }
+      yield* rest
+    })
+    const more = { ...limits, attempts: 2, backoffMs: 1 }
+    await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, limits: more })
+    const turn = runtime.client.run('clerk', { message: 'hi' })
+    const { id } = await turn.accepted
+    await clock.advance(310)
+    expect(model.calls).toBe(2)
+    late.open()
+    await settle()
+    answering.open()
+    expect((await turn.result).text).toBe('the answer')
+    expect(shownText(await followed(runtime.client, id))).toBe('the answer')
   })
 
   test('and ignores its signal does not keep a cancelled turn or a stopping runtime', async () => {

@@ -201,6 +201,22 @@ describe('a store that fails for reasons of its own', () => {
     }
   })
 
+  test('does not keep a cancelled turn from being cancelled, a little later', async () => {
+    const clock = new VirtualClock()
+    const trouble = troubled(sqliteStore(':memory:'))
+    const model = scriptedModel([hang(), say('next')])
+    await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, store: trouble.store })
+    const turn = runtime.client.run('clerk', { message: 'hi' })
+    const { id, session } = await turn.accepted
+    trouble.fail = (verb, count) => (verb === 'loop.commit' && count === 1 ? odd() : undefined)
+    const outcome = turn.outcome
+    await runtime.client.turns.cancel({ id })
+    await clock.advance(2_000)
+    expect(await outcome).toMatchObject({ status: 'cancelled' })
+    expect((await runtime.client.run('clerk', { session, message: 'ho' }).result).text).toBe('next')
+    expect(model.calls).toHaveLength(2)
+  })
+
   test('at every commit gives the turn up after some tries: it does not call the model for ever', async () => {
     const clock = new VirtualClock()
     const trouble = troubled(sqliteStore(':memory:'))
@@ -289,6 +305,25 @@ describe('a turn that another instance takes over', () => {
     const log = `${JSON.stringify({ sequence: 2 ** 40, type: 'turn.failed', error, message: null, at: 1 })}\n`
     await inner.loop.commit(taken.lease, { at: 1, status: 'failed', error, log })
     expect(await outcome).toMatchObject({ status: 'failed', error })
+  })
+})
+
+describe('a turn that is taken over while the model speaks', () => {
+  test('is not asked of the model again by the one that lost it', async () => {
+    const clock = new VirtualClock()
+    const inner = sqliteStore(':memory:')
+    const model = scriptedModel([[say('some '), delay(2_000), say('words'), hang()]], { clock })
+    const runtime = await createTestRuntime({ agents: [agentOf()], model, clock, store: inner })
+    const turn = runtime.client.run('clerk', { message: 'hi' })
+    const outcome = codeOf(turn.outcome)
+    await turn.accepted
+    await settle()
+    await inner.loop.takeOver('other', Number.MAX_SAFE_INTEGER, 1, 10)
+    await clock.advance(60_000)
+    expect(runtime.reported).toMatchObject([{ error: { code: 'LEASE_LOST' } }])
+    expect(model.calls.map(({ signal }) => signal.aborted)).toEqual([true])
+    await runtime.stop()
+    expect(await outcome).toBe('RUNTIME_STOPPED')
   })
 })
 

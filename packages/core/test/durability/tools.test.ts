@@ -1,5 +1,7 @@
+import { systemClock } from '@keelson/core'
 import { callTool, createTestRuntime, say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
+import { executeCalls } from '../../src/capabilities/loop/execute-tools.ts'
 import { agentOf, callsOf, collect, followed, gate, noteTool, transcript, typesOf } from './scene.ts'
 import { settle, VirtualClock } from './virtual-clock.ts'
 
@@ -67,6 +69,30 @@ describe('calls of one step', () => {
     expect(
       rows.filter((row) => row.status === 'failed').every(({ output }) => String(output).includes('at most 32')),
     ).toBe(true)
+  })
+
+  test('that have ended when the turn is stopped are told of before the others are given up', async () => {
+    const stop = new AbortController()
+    const ending = noteTool('ending', () => 'ended')
+    const hanging = noteTool('hanging', () => {
+      stop.abort(new Error('stopped'))
+      return new Promise(() => {})
+    })
+    const context = { turn: 't', session: 's', tenant: 'a', subject: 'b', agent: 'c' }
+    const calls = [ending, hanging].map((tool) => ({
+      id: tool.name,
+      call: tool.name,
+      tool,
+      args: { note: '' },
+      context,
+      clock: systemClock,
+    }))
+    const told: string[] = []
+    const running = (async () => {
+      for await (const batch of executeCalls(calls, 8, stop.signal)) told.push(...batch.map(({ id }) => id))
+    })()
+    await expect(running).rejects.toThrow('stopped')
+    expect(told).toEqual(['ending'])
   })
 
   test('with the same id, or none, each keep their own result', async () => {

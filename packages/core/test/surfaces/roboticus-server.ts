@@ -1,10 +1,12 @@
-import { createServer, type Server, request as send } from 'node:http'
+import { createServer, type RequestListener, type Server, request as send } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { keelson } from '@keelson/adapter-express'
+import { keelson as express } from '@keelson/adapter-express'
+import { keelson as fastify } from '@keelson/adapter-fastify'
 import { type AgentDefinition, defineAgent, defineTool, type Principal, type Runtime } from '@keelson/core'
 import { type RoboticusOptions, roboticus } from '@keelson/core/surfaces/roboticus'
 import { createTestRuntime, type ScriptedModel, type TestRuntime, type TestRuntimeOptions } from '@keelson/core/testing'
-import express from 'express'
+import Express from 'express'
+import Fastify from 'fastify'
 import { expect } from 'vitest'
 import { z } from 'zod'
 
@@ -62,7 +64,7 @@ export interface TestServer extends AsyncDisposable {
   ask(method: string, path: string, asked?: Asked): Promise<Answered>
 }
 
-/** A runtime behind Express 5 on a port of its own. */
+/** A runtime behind the framework of this run on a port of its own. */
 export async function roboticusServer({ model, surface: options, users, ...rest }: ServerOptions): Promise<TestServer> {
   const runtime = await createTestRuntime({
     agents: [assistant()],
@@ -79,14 +81,7 @@ export async function serve(
   users?: Readonly<Record<string, Principal>>,
 ): Promise<Omit<TestServer, 'runtime'>> {
   const surface = roboticus(options)
-  const app = express()
-  app.use(
-    keelson(runtime, {
-      mounts: [{ prefix: '/', surface, exclusive: true }],
-      ...(users === undefined ? {} : { authenticate: ({ headers }) => users[String(headers['x-test-user'])] ?? null }),
-    }),
-  )
-  const server = createServer(app)
+  const server = createServer(await listenerOf(runtime, surface, users))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
@@ -105,6 +100,31 @@ export async function serve(
       await runtime.stop()
     },
   }
+}
+
+let framework: 'express' | 'fastify' = 'express'
+
+/** Chooses the framework of the servers that are made from now on. */
+export function serveOn(name: 'express' | 'fastify'): void {
+  framework = name
+}
+
+async function listenerOf(
+  runtime: Runtime,
+  surface: ReturnType<typeof roboticus>,
+  users: Readonly<Record<string, Principal>> | undefined,
+): Promise<RequestListener> {
+  const authenticate = ({ headers }: { headers: Readonly<Record<string, unknown>> }) =>
+    users?.[String(headers['x-test-user'])] ?? null
+  const options = {
+    mounts: [{ prefix: '/', surface, exclusive: true }],
+    ...(users === undefined ? {} : { authenticate }),
+  }
+  if (framework === 'express') return Express().use(express(runtime, options))
+  const app = Fastify()
+  await app.register(fastify(runtime, options))
+  await app.ready()
+  return app.routing
 }
 
 const closed = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()))

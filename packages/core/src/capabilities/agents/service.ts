@@ -8,15 +8,17 @@ const modelId = /^[^/\s]+\/\S+$/
 export function defineAgent(definition: AgentDefinition): Agent {
   const invalid = (problem: string) =>
     agentErrors.AGENT_INVALID({ message: `agent ${JSON.stringify(definition.id)}: ${problem}` })
-  if (!/^[\w.-]{1,128}$/.test(definition.id))
+  if (typeof definition.id !== 'string' || !/^[\w.-]{1,128}$/.test(definition.id))
     throw invalid('the id takes letters, digits, "_", "-" and ".", at most 128')
-  if (definition.models.length === 0) throw invalid('it needs at least one model')
+  if (typeof definition.instructions !== 'string') throw invalid('it needs instructions')
+  if (!Array.isArray(definition.models) || definition.models.length === 0) throw invalid('it needs at least one model')
   for (const model of definition.models) {
     if (!modelId.test(model)) throw invalid(`model ${JSON.stringify(model)} is not of the form provider/model`)
   }
   const tools = definition.tools ?? []
   const names = new Set<string>()
-  for (const { name } of tools) {
+  for (const { check, name } of tools) {
+    if (typeof check !== 'function') throw invalid(`tool ${JSON.stringify(name)} was not made by defineTool`)
     if (names.has(name)) throw invalid(`two tools are called ${JSON.stringify(name)}`)
     names.add(name)
   }

@@ -5,6 +5,8 @@ import type { OutcomeDecision } from './resume-turn.ts'
 export interface RunOptions {
   /** Id of the session to go on with. @default a new session */
   readonly session?: string
+  /** Instead of a session: goes on in the caller's active session of this agent and scope, opened if there is none. */
+  readonly scope?: string
   readonly message: string | readonly Part[]
   /** The same key again is the same turn: it is followed, not run twice. */
   readonly idempotencyKey?: string
@@ -22,8 +24,6 @@ export interface RunOptions {
   readonly approvals?: TurnOptions['approvals']
   /** Given and stored as the answer when no model answers. */
   readonly failureReply?: string
-  /** The approval whose decision this turn continues. */
-  readonly continues?: string
 }
 
 const write = { auth: 'caller', effect: 'write' } as const
@@ -31,6 +31,7 @@ const write = { auth: 'caller', effect: 'write' } as const
 export const runErrors = [
   'AGENT_NOT_FOUND',
   'MODEL_UNKNOWN',
+  'SESSION_INVALID',
   'SESSION_NOT_FOUND',
   'SESSION_CLOSED',
   'SESSION_BUSY',
@@ -38,6 +39,7 @@ export const runErrors = [
   'TURN_QUEUE_FULL',
   'TURN_DUPLICATE',
   'IDEMPOTENCY_MISMATCH',
+  'MESSAGE_INVALID',
   'MESSAGE_EMPTY',
   'MESSAGE_TOO_LONG',
 ] as const

@@ -59,7 +59,7 @@ export class History {
       if (results.length > 0) this.#push(sequence, { role, parts: results.length === parts.length ? parts : results })
     } else {
       this.#repair()
-      this.#push(sequence, { role, parts })
+      this.#push(sequence, { role, parts: asModelSees(parts) })
       if (role === 'assistant') {
         for (const part of parts) {
           if (part.type !== 'tool-call') continue
@@ -115,6 +115,11 @@ export class History {
     this.tokens.push((this.tokens.at(-1) ?? 0) + Math.ceil(bytes / 4))
   }
 }
+
+const asModelSees = (parts: readonly Part[]): readonly Part[] =>
+  parts.some((part) => part.type === 'text' && part.modelText !== undefined)
+    ? parts.map((part) => (part.type === 'text' ? { type: 'text', text: part.modelText ?? part.text } : part))
+    : parts
 
 function bytesOf(parts: readonly Part[]): number {
   let bytes = 0

@@ -1,3 +1,5 @@
+import { loopErrors } from './errors.ts'
+
 /** Bounds of every turn. All times in milliseconds. */
 export interface TurnLimits {
   /** Until the first piece of an answer. @default 60_000 */
@@ -30,7 +32,7 @@ export interface TurnLimits {
   readonly historyBytes: number
 }
 
-export const defaultLimits: TurnLimits = {
+const defaultLimits: TurnLimits = {
   firstTokenMs: 60_000,
   idleMs: 60_000,
   stepMs: 600_000,
@@ -45,4 +47,22 @@ export const defaultLimits: TurnLimits = {
   queuedTurns: 32,
   approvalMs: 300_000,
   historyBytes: 67_108_864,
+}
+
+/** Timers of the platform hold no more. */
+const longestMs = 2 ** 31 - 1
+
+/** The limits with their defaults. Throws `LIMIT_INVALID` for one that would make every turn fail, or none end. */
+export function limitsOf(given: Partial<TurnLimits> = {}): TurnLimits {
+  const limits: Record<string, number> = { ...defaultLimits }
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    const least = name === 'queuedTurns' || name === 'historyBytes' || name === 'backoffMs' ? 0 : 1
+    if (!(name in defaultLimits)) throw loopErrors.LIMIT_INVALID({ message: `there is no limit called ${name}` })
+    if (!Number.isInteger(value) || value < least || value > (name.endsWith('Ms') ? longestMs : Number.MAX_SAFE_INTEGER)) {
+      throw loopErrors.LIMIT_INVALID({ message: `the limit ${name} must be a whole number from ${least}` })
+    }
+    limits[name] = value
+  }
+  return limits as unknown as TurnLimits
 }

@@ -59,7 +59,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
   const { agents, approvals, clock, histories, instance, limits, models, newId, realtime, report, store } = dependencies
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
-  const claimed = new Map<string, { cancelled: boolean }>()
+  const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
   /** How often in a row a turn could not be recorded. */
   const unrecorded = new Map<string, number>()
   const stopping = new AbortController()
@@ -161,6 +161,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
 
   /** The decision may have come before there was anything to resume. */
   async function resumeIfDecided(reach: Reach, turn: string): Promise<void> {
+    if (stopping.signal.aborted) return
     const open = await approvals.list(reach, { limit: 1, offset: 0 }, { turn, status: 'pending' })
     if (open.length === 0) await resume(turn, 'approval', null)
   }
@@ -170,11 +171,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     if ((unrecorded.get(turn.id) ?? 0) > mostRetries) return { error: { code: 'INTERNAL', message: 'internal error' } }
     try {
       const agent = agents.find(turn.agent)
-      const { candidates } = models.select(
-        agent.models,
-        turn.selection?.strategy === 'override' ? turn.selection.chosen : null,
-      )
-      return { agent, candidates }
+      const { chosen = null, strategy } = turn.selection ?? {}
+      return { agent, candidates: models.select(agent.models, strategy === 'override' ? chosen : null).candidates }
     } catch (error) {
       if (!isKeelsonError(error)) throw error
       return { error: { code: error.code, message: error.message } }
@@ -200,19 +198,20 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
   }
 
-  /** Two askers at once must not both get the lease: the second would take it from the first. */
+  /** Of two who ask at once the second waits until the turn runs: it must neither take its lease nor be told too early. */
   async function resume(turn: string, reason: ResumeReason, decision: OutcomeDecision | null): Promise<boolean> {
-    if (running.has(turn) || claimed.has(turn)) return false
-    const claim = { cancelled: false }
-    claimed.set(turn, claim)
+    if (running.has(turn) || claimed.has(turn)) return (await claimed.get(turn)?.settled) ?? false
+    const { promise: settled, resolve: settle } = Promise.withResolvers<false>()
+    claimed.set(turn, { cancelled: false, settled })
     try {
       const resumed = await store.resume(turn, instance, clock.now())
       if (!resumed) return false
       launchResumed(resumed, reason, decision)
-      if (claim.cancelled) cancel(turn)
+      if (claimed.get(turn)?.cancelled) cancel(turn)
       return true
     } finally {
       claimed.delete(turn)
+      settle(false)
     }
   }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
+import type { Agent } from '../agents/index.ts'
 import { type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
@@ -20,7 +21,8 @@ interface Target {
 }
 
 export interface Loop extends Implementation<typeof turnOperations> {
-  run(context: CallContext, agent: string, options: RunOptions): TurnHandle
+  /** `continues`: the approval that the turn carries out. */
+  run(context: CallContext, agent: string, options: RunOptions, continues?: string): TurnHandle
   attach(context: CallContext, id: string): TurnHandle
   readonly runner: Runner
 }
@@ -29,22 +31,34 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   const { agents, clock, instance, limits, models, newId, ready, realtime, sessions, store } = dependencies
   const runner = createRunner({ ...dependencies, histories: new HistoryCache(sessions, limits.historyBytes) })
 
-  async function accept(context: CallContext, agentId: string, options: RunOptions): Promise<AcceptedTurn> {
+  async function accept(
+    context: CallContext,
+    agentId: string,
+    options: RunOptions,
+    continues: string | null,
+  ): Promise<AcceptedTurn> {
     const agent = agents.find(agentId)
-    const input = checkMessage(options.message, limits.messageBytes)
+    const input = checkMessage(options.message, limits.messageBytes, continues !== null)
     const starting = ready()
     if (starting !== undefined) await starting
-    const { principal } = context
-    if (options.session === undefined) {
+    const target = await targetOf(context, agent, options)
+    return outcomeOf(await offer(context.principal, agentId, input, options, continues, target))
+  }
+
+  async function targetOf(context: CallContext, agent: Agent, options: RunOptions): Promise<Target> {
+    const owner = ownerOf(context.principal)
+    const { session: id, scope } = options
+    if (id === undefined && scope === undefined) {
       const { selection } = models.select(agent.models, null)
-      const newSession = blankSession(agentId)
-      const target = { owner: ownerOf(principal), session: newSession.id, newSession, selection }
-      return outcomeOf(await offer(principal, agentId, input, options, target))
+      const newSession = blankSession(agent.id)
+      return { owner, session: newSession.id, newSession, selection }
     }
-    const session = await sessionOf(context, agentId, options.session, options)
+    const session =
+      id === undefined
+        ? await sessions.open(owner, { ...blankSession(agent.id), scope: checkScope(scope ?? '') })
+        : await sessionOf(context, agent.id, id, options)
     const { selection } = models.select(agent.models, session.model)
-    const target = { owner: session, session: session.id, newSession: null, selection }
-    return outcomeOf(await offer(principal, agentId, input, options, target))
+    return { owner: session, session: session.id, newSession: null, selection }
   }
 
   function offer(
@@ -52,16 +66,18 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     agent: string,
     input: readonly Part[],
     options: RunOptions,
+    continues: string | null,
     { owner, session, newSession, selection }: Target,
   ): Promise<Accepted> {
-    const { continues = null, refuseDuplicateWithinMs: window } = options
+    const { refuseDuplicateWithinMs: window, idempotencyKey } = options
     const inputHash = createHash('sha256')
       .update(JSON.stringify([agent, input]))
       .digest('hex')
     // An approved call is carried out once, whoever asks.
-    const key = continues === null ? options.idempotencyKey : `approval:${continues}`
-    // A repeated request that named no session is the same request, although its session would be a new one.
-    const hash = options.session === undefined ? inputHash : `${session}:${inputHash}`
+    const key =
+      continues !== null ? `approval:${continues}` : idempotencyKey === undefined ? null : `key:${idempotencyKey}`
+    // Of what was asked for, not of what it led to: repeated later, it might lead to another session.
+    const hash = JSON.stringify([options.session ?? null, options.scope ?? null, inputHash])
     const createdAt = clock.now()
     return store.accept(
       { tenant: owner.tenant, subject: owner.subject },
@@ -89,7 +105,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         maxQueued: limits.queuedTurns,
         inputHash,
         refuseDuplicateSince: window === undefined ? null : createdAt - window,
-        idempotency: key === undefined ? null : { key, hash },
+        idempotency: key === null ? null : { key, hash },
       },
     )
   }
@@ -113,10 +129,10 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   function outcomeOf(accepted: Accepted): AcceptedTurn {
     switch (accepted.outcome) {
       case 'started':
-        return { turn: accepted.started.turn, live: runner.launch(accepted.started, null) }
+        return { turn: accepted.started.turn, live: runner.launch(accepted.started, null), repeated: false }
       case 'queued':
       case 'repeated':
-        return { turn: accepted.turn, live: null }
+        return { turn: accepted.turn, live: null, repeated: accepted.outcome === 'repeated' }
       case 'key-mismatch':
         throw loopErrors.IDEMPOTENCY_MISMATCH()
       case 'busy':
@@ -144,12 +160,13 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   async function attach(context: CallContext, id: string): Promise<AcceptedTurn> {
     const starting = ready()
     if (starting !== undefined) await starting
-    return { turn: await find(context, id), live: null }
+    return { turn: await find(context, id), live: null, repeated: true }
   }
 
   return {
     runner,
-    run: (context, agent, options) => handle(context, accept(context, agent, options)),
+    run: (context, agent, options, continues = undefined) =>
+      handle(context, accept(context, agent, options, continues ?? null)),
     attach: (context, id) => handle(context, attach(context, id)),
 
     async cancel(context, { id }) {
@@ -176,15 +193,22 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   }
 }
 
-function checkMessage(message: RunOptions['message'], limit: number): readonly Part[] {
+const longestScope = 1_024
+
+function checkScope(scope: string): string {
+  if (scope.trim() !== '' && scope.length <= longestScope && !scope.includes('\0')) return scope
+  throw sessionErrors.SESSION_INVALID({ message: `scope must have 1 to ${longestScope} characters` })
+}
+
+/** A user says text. What a person approved is the one call that a message may carry. */
+function checkMessage(message: RunOptions['message'], limit: number, withCall: boolean): readonly Part[] {
   const parts: readonly Part[] = typeof message === 'string' ? [{ type: 'text', text: message }] : message
+  if (!Array.isArray(parts)) throw loopErrors.MESSAGE_INVALID()
   let bytes = 0
   let blank = true
   for (const part of parts) {
-    if (part.type !== 'text') {
-      blank = false
-      continue
-    }
+    if (withCall && part.type === 'tool-call') continue
+    if (part?.type !== 'text' || typeof part.text !== 'string') throw loopErrors.MESSAGE_INVALID()
     bytes += utf8Length(part.text)
     if (part.text.trim() !== '') blank = false
   }

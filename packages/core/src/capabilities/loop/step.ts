@@ -79,7 +79,7 @@ export async function runStep(input: StepInput): Promise<StepResult> {
         input.failed(model, last)
         if (last.failure === 'content-refused') throw last
         const backoff = limits.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
-        const wait = last.retryAfterMs ?? Math.ceil(backoff)
+        const wait = Math.max(last.retryAfterMs ?? 0, Math.ceil(backoff))
         if (!worthRetrying.has(last.failure) || wait > limits.longestWaitMs || attempt === limits.attempts) break
         await pause(clock, wait, signal)
       }
@@ -104,7 +104,7 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
       for (let next = await parts.next(); !next.done; next = await parts.next()) {
         // A provider that ignores its signal may go on; nobody listens any more.
         if (aborter.signal.aborted) return
-        const part = next.value
+        const part = checkPart(next.value)
         lastPartAt = clock.now()
         if (part.type === 'finish') {
           finish = part
@@ -121,7 +121,9 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
           answer.reasoning += part.text
           live.delta('reasoning.delta', step, part.text)
         } else {
-          answer.calls.push({ call: part.call, tool: part.tool, arguments: part.arguments })
+          // Half a character would be stored as another one, and an approval is bound to the exact text.
+          const [call, tool, args] = [part.call, part.tool, part.arguments].map((text) => text.toWellFormed())
+          answer.calls.push({ call: call ?? '', tool: tool ?? '', arguments: args ?? '' })
         }
       }
     } finally {
@@ -183,6 +185,16 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   }
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
   return { model, ...answer, calls: distinct(answer.calls), reason, usage }
+}
+
+/** A provider is somebody's own code: what it yields is checked before any of it is stored. */
+function checkPart(part: ModelPart): ModelPart {
+  const texts = part.type === 'tool-call' ? [part.call, part.tool, part.arguments] : []
+  if (part.type === 'text' || part.type === 'reasoning') texts.push(part.text)
+  const counts = part.type === 'finish' ? Object.values(part.usage) : []
+  if (texts.every((text) => typeof text === 'string') && counts.every((count) => Number.isSafeInteger(count)))
+    return part
+  throw new ModelFailure('malformed', `a part of type ${String(part.type)} has values of the wrong type`)
 }
 
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */

@@ -29,6 +29,8 @@ export interface AcceptedTurn {
   readonly turn: Turn
   /** Its events, when it runs here already. */
   readonly live: LiveTurn | null
+  /** True when the request was made before: nothing new was started. */
+  readonly repeated: boolean
 }
 
 /**
@@ -38,18 +40,20 @@ export interface AcceptedTurn {
 export class TurnHandle implements AsyncIterable<TurnEvent> {
   /** The turn as it was stored. Rejects when it was not accepted. */
   readonly accepted: Promise<Turn>
+  /** True when the same request, under its idempotency key, was made before. */
+  readonly repeated: Promise<boolean>
   readonly #accepted: Promise<AcceptedTurn>
   readonly #follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
   #outcome: Promise<TurnOutcome> | undefined
+  #result: Promise<TurnOutcome> | undefined
 
   constructor(
     accepted: Promise<AcceptedTurn>,
     follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>,
   ) {
     this.#accepted = accepted
-    this.accepted = accepted.then(({ turn }) => turn)
-    // A caller that only wants the result need not look here.
-    this.accepted.catch(() => {})
+    this.accepted = handled(accepted.then(({ turn }) => turn))
+    this.repeated = handled(accepted.then(({ repeated }) => repeated))
     this.#follow = follow
   }
 
@@ -75,22 +79,26 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
 
   /** What came of it, whatever that is. Rejects only when the turn was not accepted or cannot be followed here. */
   get outcome(): Promise<TurnOutcome> {
-    this.#outcome ??= this.#collect()
+    this.#outcome ??= handled(this.#collect())
     return this.#outcome
   }
 
   /** The outcome of a turn that was completed, or waits for an approval; any other rejects. */
   get result(): Promise<TurnOutcome> {
-    return this.outcome.then((outcome) => {
-      const { error, status } = outcome
-      if (status === 'completed' || status === 'waiting') return outcome
-      const details = { turn: outcome.turn, session: outcome.session, ...(error ? { reason: error.code } : {}) }
-      if (status === 'cancelled') throw loopErrors.TURN_CANCELLED({ details })
-      const message = error ? { message: error.message } : {}
-      throw status === 'failed'
-        ? loopErrors.TURN_FAILED({ details, ...message })
-        : loopErrors.TURN_INTERRUPTED({ details, ...message })
-    })
+    this.#result ??= handled(this.#answer())
+    return this.#result
+  }
+
+  async #answer(): Promise<TurnOutcome> {
+    const outcome = await this.outcome
+    const { error, status } = outcome
+    if (status === 'completed' || status === 'waiting') return outcome
+    const details = { turn: outcome.turn, session: outcome.session, ...(error ? { reason: error.code } : {}) }
+    if (status === 'cancelled') throw loopErrors.TURN_CANCELLED({ details })
+    const message = error ? { message: error.message } : {}
+    throw status === 'failed'
+      ? loopErrors.TURN_FAILED({ details, ...message })
+      : loopErrors.TURN_INTERRUPTED({ details, ...message })
   }
 
   async #collect(): Promise<TurnOutcome> {
@@ -146,4 +154,10 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
     }
     return outcome
   }
+}
+
+/** A promise that may be looked at later, or never, without ending the process when it rejects. */
+function handled<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => {})
+  return promise
 }

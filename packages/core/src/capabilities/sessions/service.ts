@@ -11,7 +11,8 @@ const turnErrors = defineErrors({ TURN_NOT_FOUND: { kind: 'not_found', message: 
 
 /** Titles are made this many at a time, so that a large backlog is neither held in memory nor one long transaction. */
 const backfillBatch = 200
-const longestName = 256
+/** Room for the longest name that a surface takes, escaped. */
+const longestName = 2_048
 const longestTitle = 512
 
 export interface SessionsDependencies {

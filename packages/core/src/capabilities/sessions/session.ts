@@ -27,7 +27,8 @@ export type Role = 'system' | 'user' | 'assistant' | 'tool'
 
 /** A piece of a message. Tool arguments stay the JSON text the model sent, so that a hash of them is exact. */
 export type Part =
-  | { readonly type: 'text'; readonly text: string }
+  /** `modelText`: what models are given in place of the text, e.g. a sanitised form of it. */
+  | { readonly type: 'text'; readonly text: string; readonly modelText?: string }
   | { readonly type: 'reasoning'; readonly text: string }
   | { readonly type: 'tool-call'; readonly call: string; readonly tool: string; readonly arguments: string }
   | {

@@ -28,6 +28,11 @@ export function defineTool(definition: SchemaTool<unknown, unknown> | JsonSchema
   need(wholeWithin(timeoutMs, 1, longestTimeout), `timeoutMs must be a whole number from 1 to ${longestTimeout}`)
   need(wholeWithin(maxOutputBytes, 256, 2 ** 24), `maxOutputBytes must be a whole number from 256 to ${2 ** 24}`)
   need(typeof definition.execute === 'function', 'execute must be a function')
+  const wanted: unknown = definition.approval ?? 'never'
+  need(
+    wanted === 'always' || wanted === 'never' || typeof wanted === 'function',
+    "approval must be 'always', 'never' or a function",
+  )
 
   const shared = {
     name,

@@ -53,7 +53,10 @@ export function decide(
 export function approvalFor(tool: Pick<Tool, 'approval'>, args: unknown): ApprovalOverride {
   if (typeof tool.approval !== 'function') return tool.approval
   try {
-    return tool.approval(args) === 'never' ? 'never' : 'always'
+    const wanted: unknown = tool.approval(args)
+    // An asynchronous answer comes too late: ask, and let its rejection end nothing.
+    if (wanted instanceof Promise) wanted.catch(() => {})
+    return wanted === 'never' ? 'never' : 'always'
   } catch {
     return 'always'
   }

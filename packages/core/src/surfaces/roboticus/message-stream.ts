@@ -52,12 +52,14 @@ interface Progress {
 export async function streamMessage({ handle, turn }: AcceptedMessage, request: HttpRequest): Promise<Answer> {
   const progress: Progress = {
     model: turn.selection?.chosen ?? '',
-    position: positionIn(request.header('last-event-id')),
+    position: 0,
     tokensIn: 0,
     tokensOut: 0,
     text: new ShownText(),
   }
-  const events = handle.events({ after: progress.position, signal: request.signal })
+  // Only a repeated request goes on where its client left off: browsers send their last id with anything.
+  const seen = (await handle.repeated) ? positionIn(request.header('last-event-id')) : 0
+  const events = handle.events({ signal: request.signal })
   const first = await signOfLife(events, progress, request.signal)
   const ids = { session_id: turn.session, turn_id: turn.id }
 
@@ -66,8 +68,8 @@ export async function streamMessage({ handle, turn }: AcceptedMessage, request: 
       stream.send({ data: JSON.stringify(frame), id: String(progress.position) }) ?? Promise.resolve()
     await send({ type: 'stream_start', ...ids, model: progress.model })
     try {
-      if (first) for (const frame of framesOf(first, progress)) await send(frame)
-      for await (const event of events) for (const frame of framesOf(event, progress)) await send(frame)
+      for (const frame of newFramesOf(first, progress, seen)) await send(frame)
+      for await (const event of events) for (const frame of newFramesOf(event, progress, seen)) await send(frame)
     } catch {
       // The turn stays at its last commit point, and whoever runs it next goes on.
       await send({ type: 'error', error: 'the stream was interrupted' })
@@ -93,12 +95,10 @@ async function signOfLife(
   events: AsyncGenerator<TurnEvent>,
   progress: Progress,
   signal: AbortSignal,
-): Promise<TurnEvent | null> {
+): Promise<TurnEvent> {
   for (;;) {
     const { done, value: event } = await events.next()
-    if (done && signal.aborted) throw httpErrors.CLIENT_GONE()
-    // A client that comes back has seen it all already.
-    if (done) return null
+    if (done) throw signal.aborted ? httpErrors.CLIENT_GONE() : loopErrors.RUNTIME_STOPPED()
     switch (event.type) {
       case 'turn.failed':
         throw loopErrors.TURN_FAILED({
@@ -119,6 +119,22 @@ async function signOfLife(
         return event
     }
   }
+}
+
+/** What a client that has seen everything up to a position is told: what it has seen is counted, but not sent. */
+function* newFramesOf(event: TurnEvent, progress: Progress, seen: number): Generator<StreamFrame> {
+  for (const part of splitAt(event, seen)) {
+    for (const frame of framesOf(part, progress)) if (part.sequence > seen) yield frame
+  }
+}
+
+/** A delta that begins before a position and ends after it, as two. */
+function splitAt(event: TurnEvent, position: number): readonly TurnEvent[] {
+  if (event.type !== 'text.delta' || event.sequence <= position) return [event]
+  const before = position - (event.sequence - event.text.length)
+  if (before <= 0) return [event]
+  const { text } = event
+  return [{ ...event, sequence: position, text: text.slice(0, before) }, { ...event, text: text.slice(before) }]
 }
 
 /** What the client is told of an event. */

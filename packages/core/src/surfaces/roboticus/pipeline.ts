@@ -34,7 +34,7 @@ export interface AcceptedMessage {
   readonly session: Session
   readonly threat: Threat
   readonly authority: Authority
-  /** What the agent is given and the session keeps. */
+  /** What the caller sent, as the session keeps it. */
   readonly text: string
 }
 
@@ -66,13 +66,9 @@ export async function acceptMessage({
   const operator = principal !== null && isOperator(principal)
   const authority = threat.verdict === 'caution' || !operator ? 'external' : settings.authority
   const agent = await currentAgent(client, settings)
-  const session =
-    body.session_id == null
-      ? await client.sessions.open({ agent: agent.id, scope })
-      : await client.sessions.get({ id: body.session_id })
   const handle = client.run(agent.id, {
-    session: session.id,
-    message: threat.sanitized,
+    ...(body.session_id == null ? { scope } : { session: body.session_id }),
+    message: [{ type: 'text', text: content, ...(threat.verdict === 'caution' ? { modelText: threat.sanitized } : {}) }],
     sameAgent: true,
     whenClosed: 'answer',
     refuseDuplicateWithinMs: duplicateWithinMs,
@@ -81,7 +77,8 @@ export async function acceptMessage({
     ...(failureReply === undefined ? {} : { failureReply }),
     ...keyOf(request),
   })
-  return { handle, turn: await handle.accepted, session, threat, authority, text: threat.sanitized }
+  const turn = await handle.accepted
+  return { handle, turn, session: await client.sessions.get({ id: turn.session }), threat, authority, text: content }
 }
 
 /** A client that repeats a request under its `Idempotency-Key` gets the same turn. */
