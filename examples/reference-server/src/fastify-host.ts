@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http'
 import { keelson } from '@keelson/adapter-fastify'
 import type { Client, Runtime } from '@keelson/core'
 import type { Mount } from '@keelson/core/http'
-import Fastify from 'fastify'
+import Fastify, { type FastifyReply } from 'fastify'
 import type { Guard } from './local-only.ts'
 
 export async function fastifyHost(
@@ -12,7 +12,7 @@ export async function fastifyHost(
 ): Promise<RequestListener> {
   const app = Fastify({
     // A path with a broken escape gets no further than this.
-    frameworkErrors: (_error, _request, reply) => void reply.code(400).send({ error: 'the path is not valid' }),
+    frameworkErrors: (_error, _request, reply) => invalidPath(reply as FastifyReply),
   })
   app.addHook('onRequest', (request, reply, done) => {
     const refusal = guard(request.raw)
@@ -22,4 +22,8 @@ export async function fastifyHost(
   await app.register(keelson(runtime, { mounts }))
   await app.ready()
   return app.routing
+}
+
+function invalidPath(reply: FastifyReply): void {
+  reply.code(400).send({ error: 'the path is not valid' })
 }

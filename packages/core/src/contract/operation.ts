@@ -1,5 +1,3 @@
-import type { ErrorEntry } from '../kernel/errors.ts'
-
 /** Who may call: everybody, every principal (for their own rows), or operators. */
 export type OperationAuth = 'open' | 'caller' | 'operator'
 
@@ -25,6 +23,3 @@ export type Operations = Readonly<Record<string, Operation<any, any>>>
 
 export type InputOf<O> = O extends Operation<infer Input, unknown> ? Input : never
 export type OutputOf<O> = O extends Operation<infer _, infer Output> ? Output : never
-
-/** A catalogue of errors as `defineErrors` takes it. */
-export type ErrorCatalogue = Readonly<Record<string, ErrorEntry>>

@@ -1,5 +1,5 @@
 import { mountErrors } from './mount-errors.ts'
-import type { MountedRoute, MountedSurface } from './mounts.ts'
+import type { MountedRoute, MountedSurface } from './mounted.ts'
 import { bySpecificity, covers, intersect, isBelow, type Segments, segmentsOf, shapeOf } from './pattern.ts'
 import type { Method, MountRules, Winner } from './surface.ts'
 

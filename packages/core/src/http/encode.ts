@@ -1,7 +1,8 @@
 import type { KeelsonError } from '../kernel/errors.ts'
 import { statusOf } from './errors.ts'
 import type { HttpResponse, HttpStream } from './message.ts'
-import { lowerCaseNames, type MountedSurface } from './mounts.ts'
+import type { MountedSurface } from './mounted.ts'
+import { lowerCaseNames } from './mounts.ts'
 import type { Answer } from './surface.ts'
 
 const jsonType = 'application/json'

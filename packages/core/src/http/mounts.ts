@@ -1,27 +1,9 @@
 import { addRoute, createRouter, type RouterContext } from 'rou3'
 import { type Conflict, findConflicts, hasRival } from './conflicts.ts'
 import { mountErrors } from './mount-errors.ts'
-import { isBelow, type Segments, segmentsOf, shapeOf } from './pattern.ts'
-import type { AnyRoute, Method, Mount, MountRules, Surface } from './surface.ts'
-
-/** A surface at its place, with what every answer of it needs made once. */
-export interface MountedSurface<Client> {
-  readonly surface: Surface<Client>
-  /** Without a slash at the end; empty for the root. */
-  readonly prefix: string
-  readonly exclusive: boolean
-  /** The surface's headers with lower-case names. */
-  readonly headers: Readonly<Record<string, string>>
-}
-
-export interface MountedRoute<Client> {
-  readonly mount: MountedSurface<Client>
-  readonly route: AnyRoute<Client>
-  readonly method: Method
-  /** With the prefix, parameters as `:name`, without a slash at the end. */
-  readonly path: string
-  readonly segments: Segments
-}
+import type { MountedRoute, MountedSurface } from './mounted.ts'
+import { isBelow, segmentsOf, shapeOf } from './pattern.ts'
+import type { AnyRoute, Method, Mount, MountRules } from './surface.ts'
 
 /** A route among those of all mounts. */
 export interface RoutedEntry<Client> extends MountedRoute<Client> {

@@ -16,7 +16,7 @@ import {
   transcript,
   typesOf,
 } from './scene.ts'
-import { VirtualClock } from './virtual-clock.ts'
+import { settle, VirtualClock } from './virtual-clock.ts'
 
 describe('cancelling', () => {
   test('takes a queued turn out of the queue, and tells those who wait for it', async () => {
@@ -29,6 +29,7 @@ describe('cancelling', () => {
     const third = client.run('clerk', { session, message: 'three' })
     const { id: queued } = await second.accepted
     const reading = collect(second)
+    await settle()
     expect(await client.turns.cancel({ id: queued })).toMatchObject({ status: 'cancelled' })
     const events = await reading
     expect(typesOf(events)).toEqual(['turn.cancelled'])

@@ -59,7 +59,11 @@ export function limitsOf(given: Partial<TurnLimits> = {}): TurnLimits {
     if (value === undefined) continue
     const least = name === 'queuedTurns' || name === 'historyBytes' || name === 'backoffMs' ? 0 : 1
     if (!(name in defaultLimits)) throw loopErrors.LIMIT_INVALID({ message: `there is no limit called ${name}` })
-    if (!Number.isInteger(value) || value < least || value > (name.endsWith('Ms') ? longestMs : Number.MAX_SAFE_INTEGER)) {
+    if (
+      !Number.isInteger(value) ||
+      value < least ||
+      value > (name.endsWith('Ms') ? longestMs : Number.MAX_SAFE_INTEGER)
+    ) {
       throw loopErrors.LIMIT_INVALID({ message: `the limit ${name} must be a whole number from ${least}` })
     }
     limits[name] = value

@@ -138,7 +138,8 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   try {
     await new Promise<void>((resolve, reject) => {
       const giveUp = (reason: unknown) => {
-        reject(reason)
+        // An answer that is whole by now counts.
+        queueMicrotask(() => reject(reason))
         aborter.abort(reason)
       }
       let lookedAt = startedAt

@@ -7,7 +7,8 @@ import type { TurnError } from './turn.ts'
  *
  * `sequence` is a position, not a count: an event moves it by 1, a delta by the length of its text. So a delta covers
  * the positions `(sequence - text.length, sequence]`, neighbours can be merged without renumbering, and a reader that
- * knows its last position can be given exactly the rest, whether from memory or from the store.
+ * knows its last position can be given exactly the rest, whether from memory or from the store. A turn that is taken
+ * over goes on at positions far beyond those that may have been shown and were never stored.
  */
 export type TurnEvent = { readonly turn: string; readonly sequence: number } & TurnEventBody
 

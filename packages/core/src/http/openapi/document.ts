@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../kernel/json.ts'
-import { createRouteTable, type MountedRoute } from '../mounts.ts'
+import type { MountedRoute } from '../mounted.ts'
+import { createRouteTable } from '../mounts.ts'
 import type { Mount, MountRules, SecurityScheme, Surface } from '../surface.ts'
 import { operationNames } from './names.ts'
 import { describeRoute, type OpenApiOperation } from './operation.ts'

@@ -134,7 +134,10 @@ function splitAt(event: TurnEvent, position: number): readonly TurnEvent[] {
   const before = position - (event.sequence - event.text.length)
   if (before <= 0) return [event]
   const { text } = event
-  return [{ ...event, sequence: position, text: text.slice(0, before) }, { ...event, text: text.slice(before) }]
+  return [
+    { ...event, sequence: position, text: text.slice(0, before) },
+    { ...event, text: text.slice(before) },
+  ]
 }
 
 /** What the client is told of an event. */

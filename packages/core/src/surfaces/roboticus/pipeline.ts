@@ -68,7 +68,9 @@ export async function acceptMessage({
   const agent = await currentAgent(client, settings)
   const handle = client.run(agent.id, {
     ...(body.session_id == null ? { scope } : { session: body.session_id }),
-    message: [{ type: 'text', text: content, ...(threat.verdict === 'caution' ? { modelText: threat.sanitized } : {}) }],
+    message: [
+      { type: 'text', text: content, ...(threat.verdict === 'caution' ? { modelText: threat.sanitized } : {}) },
+    ],
     sameAgent: true,
     whenClosed: 'answer',
     refuseDuplicateWithinMs: duplicateWithinMs,
