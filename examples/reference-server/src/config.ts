@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net'
 import { dirname, join } from 'node:path'
 import { defineErrors } from '@keelson/core'
+import { isPostgres } from './database.ts'
 import { type SurfaceName, surfaceNames } from './surfaces.ts'
 
 export type Framework = 'express' | 'fastify'
@@ -9,7 +10,7 @@ export interface ServerConfig {
   readonly host: string
   readonly port: number
   readonly framework: Framework
-  /** A file, or `:memory:`. */
+  /** A file, `:memory:`, or a `postgres://` address. */
   readonly database: string
   /** Where the agent writes its notes. */
   readonly notes: string
@@ -45,7 +46,9 @@ export function readConfig(environment: Environment): ServerConfig {
     port: readPort(read('PORT')),
     framework: readFramework(read('KEELSON_FRAMEWORK')),
     database,
-    notes: read('KEELSON_NOTES_DIR') ?? join(database === ':memory:' ? '.' : dirname(database), 'notes'),
+    notes:
+      read('KEELSON_NOTES_DIR') ??
+      join(database === ':memory:' || isPostgres(database) ? '.' : dirname(database), 'notes'),
     surfaces: readSurfaces(read('KEELSON_SURFACES')),
     auth: readAuth(read('KEELSON_AUTH'), host, apiKey),
     apiKey,
@@ -77,11 +80,13 @@ function readFramework(value = 'express'): Framework {
 }
 
 function readDatabase(value = 'keelson.db'): string {
-  if (/^postgres(?:ql)?:/i.test(value)) {
-    throw refuse('KEELSON_DB names a Postgres database; that comes with the Postgres store, use a file or :memory:')
+  if (isPostgres(value)) {
+    // The address is not repeated: it may hold a password.
+    if (!URL.canParse(value)) throw refuse('KEELSON_DB is not a valid postgres:// address')
+    return value
   }
   if (/^[a-z][a-z\d+.-]+:\/\//i.test(value) || value.includes('\0') || /[/\\]$/.test(value)) {
-    throw refuse('KEELSON_DB must be the name of a file, or :memory:')
+    throw refuse('KEELSON_DB must be the name of a file, :memory:, or a postgres:// address')
   }
   return value
 }

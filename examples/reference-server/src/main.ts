@@ -1,5 +1,6 @@
 import { isKeelsonError } from '@keelson/core'
 import { readConfig, type ServerConfig } from './config.ts'
+import { nameOfDatabase } from './database.ts'
 import { lineOf, type RunningServer, startServer } from './server.ts'
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)
@@ -30,7 +31,7 @@ function describe({ auth, database, model, notes, openai, surfaces }: ServerConf
     model === 'demo/demo'
       ? '  model     demo/demo: not a real model; set OPENAI_API_KEY or OPENAI_BASE_URL for one'
       : `  model     ${model} at ${openai.baseURL === undefined ? 'OpenAI' : new URL(openai.baseURL).host}`,
-    `  database  ${database === ':memory:' ? 'in memory: gone when the server stops' : database}`,
+    `  database  ${nameOfDatabase(database)}`,
     `  notes     ${notes}`,
     auth === 'loopback'
       ? '  access    programs of this machine, without a key'

@@ -5,8 +5,8 @@ import { type Client, createRuntime, defineAgent, isKeelsonError, isModelFailure
 import type { Mount } from '@keelson/core/http'
 import { demo } from '@keelson/core/providers/demo'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
-import { sqliteStore } from '@keelson/store-sqlite'
 import type { Framework, ServerConfig } from './config.ts'
+import { openDatabase } from './database.ts'
 import { type Guard, localOnly } from './local-only.ts'
 import { documentationOf, mountsOf } from './surfaces.ts'
 import { assistantTools } from './tools.ts'
@@ -29,8 +29,9 @@ const graceMs = 2_000
  * line per error.
  */
 export async function startServer(config: ServerConfig, log: (line: string) => void): Promise<RunningServer> {
+  const { store, end } = await openDatabase(config.database)
   const runtime = createRuntime({
-    store: sqliteStore(config.database),
+    store,
     providers: [demo(), openaiCompatible(config.openai)],
     agents: [
       defineAgent({
@@ -61,12 +62,12 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
     return {
       url,
       close() {
-        closing ??= shutDown(server, sockets, runtime)
+        closing ??= shutDown(server, sockets, runtime).finally(end)
         return closing
       },
     }
   } catch (error) {
-    await runtime.stop()
+    await runtime.stop().finally(end)
     throw error
   }
 }

@@ -14,23 +14,37 @@ export interface Conflict<Client> {
 
 type Clash<Client> = Omit<Conflict<Client>, 'winner'>
 
+type Routes<Client> = readonly MountedRoute<Client>[]
+
+/** Of each route that others meet: the mounts, its own among them, that answer some of its requests. */
+export type Rivals<Client> = ReadonlyMap<MountedRoute<Client>, ReadonlySet<MountedSurface<Client>>>
+
+export function findRivals<Client>(routes: Routes<Client>): Rivals<Client> {
+  const rivals = new Map<MountedRoute<Client>, Set<MountedSurface<Client>>>()
+  for (const alike of Map.groupBy(routes, kindOf).values()) {
+    for (const route of alike) {
+      const meeting = alike.filter((other) => other.mount !== route.mount && intersect(other.segments, route.segments))
+      if (meeting.length > 0) rivals.set(route, new Set([route, ...meeting].map(({ mount }) => mount)))
+    }
+  }
+  return rivals
+}
+
+/** Only routes of one kind can meet. */
+const kindOf = <Client>({ method, segments }: MountedRoute<Client>): string => `${method} ${segments.length}`
+
 /**
- * The conflicts between the mounts by the shape of their pattern, each with its winner. Throws `MOUNT_CONFLICT` with all that have none, and
- * `MOUNT_INVALID` for a winner that is not in its conflict and for one that is not needed.
+ * The conflicts between routes of several mounts by the shape of what they share, each with its winner. Throws
+ * `MOUNT_CONFLICT` with all that have none, and `MOUNT_INVALID` for a winner that is not in its conflict and for one that
+ * is not needed.
  */
 export function findConflicts<Client>(
-  routes: readonly MountedRoute<Client>[],
+  contested: Routes<Client>,
   exclusive: readonly MountedSurface<Client>[],
   resolve: NonNullable<MountRules['resolve']>,
 ): ReadonlyMap<string, Conflict<Client>> {
   const winners = readWinners(resolve)
-  const clashes = methods.flatMap((method) =>
-    clashesOf(
-      method,
-      routes.filter((route) => route.method === method),
-      exclusive,
-    ),
-  )
+  const clashes = [...Map.groupBy(contested, kindOf).values()].flatMap((alike) => clashesOf(alike, exclusive))
   const open = clashes.filter(({ key }) => !winners.has(shapeOfKey(key)))
   if (open.length > 0) throw unresolved(open)
   const conflicts = new Map<string, Conflict<Client>>()
@@ -45,27 +59,15 @@ export function findConflicts<Client>(
   return conflicts
 }
 
-const methods: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
-
-/** Whether a route of another mount matches some of the same requests. */
-export const hasRival = <Client>(route: MountedRoute<Client>, routes: readonly MountedRoute<Client>[]): boolean =>
-  routes.some(
-    (other) =>
-      other.mount !== route.mount &&
-      other.method === route.method &&
-      intersect(other.segments, route.segments) !== undefined,
-  )
-
 /**
  * A clash is what all routes in it match. To miss none, every pattern that is the meeting of some routes is looked at,
- * and only those where exactly these routes answer are told.
+ * and only those where exactly these routes answer are told. All routes are of one kind.
  */
 function clashesOf<Client>(
-  method: Method,
-  routes: readonly MountedRoute<Client>[],
+  contested: Routes<Client>,
   exclusive: readonly MountedSurface<Client>[],
 ): readonly Clash<Client>[] {
-  const contested = routes.filter((route) => hasRival(route, routes))
+  const method = contested[0]?.method ?? 'GET'
   const patterns = new Map<string, Segments>()
   const queue: Segments[] = []
   const look = (segments: Segments) => {
@@ -92,9 +94,9 @@ function clashesOf<Client>(
 /** Of each mount the route that answers what the pattern, and nothing more particular, matches. */
 function answeringOf<Client>(
   pattern: Segments,
-  routes: readonly MountedRoute<Client>[],
+  routes: Routes<Client>,
   exclusive: readonly MountedSurface<Client>[],
-): readonly MountedRoute<Client>[] {
+): Routes<Client> {
   const owner = exclusive.find(({ prefix }) => isBelow(pattern, segmentsOf(prefix)))
   const best = new Map<MountedSurface<Client>, MountedRoute<Client>>()
   for (const route of routes) {
@@ -143,8 +145,7 @@ function checkWinner<Client>({ key, routes }: Clash<Client>, winner: Winner): Wi
   return winner
 }
 
-export const idsOf = <Client>(routes: readonly MountedRoute<Client>[]): readonly string[] =>
-  routes.map(({ mount }) => mount.surface.id)
+export const idsOf = <Client>(routes: Routes<Client>): readonly string[] => routes.map(({ mount }) => mount.surface.id)
 
 function unresolved<Client>(open: readonly Clash<Client>[]): Error {
   const each = open.map(({ key, routes }) => {

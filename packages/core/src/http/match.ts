@@ -4,7 +4,7 @@ import { idsOf } from './conflicts.ts'
 import { httpErrors } from './errors.ts'
 import type { HttpRequest } from './message.ts'
 import type { MountedRoute, MountedSurface } from './mounted.ts'
-import type { RouteTable } from './mounts.ts'
+import type { RouteTable, TableEntry } from './mounts.ts'
 import { intersect, shapeOf } from './pattern.ts'
 import type { AnyRoute, Winner } from './surface.ts'
 
@@ -40,9 +40,10 @@ export function matchRoute<Client>(table: RouteTable<Client>, method: string, pa
   const owner = table.exclusive.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`))
   const found = path.startsWith('/') && known.has(asked) ? findRoute(table.router, asked, path) : undefined
   if (found !== undefined && isPlain(path)) {
-    const match = found.data.contested ? settle(table, owner, asked, path) : undefined
+    const { contenders } = found.data
+    const match = contenders.length > 0 ? settle(table, contenders, owner, asked, path) : undefined
     if (match !== undefined) return match
-    if (!found.data.contested && answers(found.data, owner)) return matchOf(found)
+    if (contenders.length === 0 && answers(found.data, owner)) return matchOf(found)
   }
   return owner && refuse(table, owner, path)
 }
@@ -58,20 +59,21 @@ function matchOf<Client>({ data, params: raw }: Found<Client>): Match<Client> {
 
 /** For a path that routes of several mounts match: asks each mount, and then who wins. */
 function settle<Client>(
-  table: RouteTable<Client>,
+  { conflicts }: RouteTable<Client>,
+  contenders: TableEntry<Client>['contenders'],
   owner: MountedSurface<Client> | undefined,
   method: string,
   path: string,
 ): Match<Client> | undefined {
   const found: Found<Client>[] = []
-  for (const router of table.mounts.values()) {
+  for (const router of contenders) {
     const each = findRoute(router, method, path)
     if (each !== undefined && answers(each.data, owner)) found.push(each)
   }
   const [first] = found
   if (first === undefined || found.length === 1) return first && matchOf(first)
   const common = found.map(({ data }) => data.segments).reduce((a, b) => intersect(a, b) ?? a)
-  const conflict = table.conflicts.get(shapeOf(first.data.method, common))
+  const conflict = conflicts.get(shapeOf(first.data.method, common))
   if (conflict === undefined) return undefined
   if (typeof conflict.winner === 'string') return matchOf(winnerOf(found, conflict.winner, conflict.key))
   return { ...matchOf(first), decide: decideBy(found, conflict.winner, conflict.key) }

@@ -1,20 +1,23 @@
 import { addRoute, createRouter, type RouterContext } from 'rou3'
-import { type Conflict, findConflicts, hasRival } from './conflicts.ts'
+import { type Conflict, findConflicts, findRivals } from './conflicts.ts'
 import { mountErrors } from './mount-errors.ts'
 import type { MountedRoute, MountedSurface } from './mounted.ts'
 import { isBelow, segmentsOf, shapeOf } from './pattern.ts'
 import type { AnyRoute, Method, Mount, MountRules } from './surface.ts'
 
+type Router<Client> = RouterContext<MountedRoute<Client>>
+
 /** A route among those of all mounts. */
-export interface RoutedEntry<Client> extends MountedRoute<Client> {
-  /** True when another mount answers some of the same requests. */
-  readonly contested: boolean
+export interface TableEntry<Client> extends MountedRoute<Client> {
+  /**
+   * Where other mounts answer some of the same requests: the routes of each of these mounts alone, its own among them.
+   * Empty otherwise.
+   */
+  readonly contenders: readonly Router<Client>[]
 }
 
 export interface RouteTable<Client> {
-  readonly router: RouterContext<RoutedEntry<Client>>
-  /** The routes of each mount alone, for requests that several could answer. */
-  readonly mounts: ReadonlyMap<MountedSurface<Client>, RouterContext<MountedRoute<Client>>>
+  readonly router: RouterContext<TableEntry<Client>>
   readonly routes: readonly MountedRoute<Client>[]
   /** By the shape of what their routes have in common. */
   readonly conflicts: ReadonlyMap<string, Conflict<Client>>
@@ -32,21 +35,23 @@ export function createRouteTable<Client>(
 ): RouteTable<Client> {
   const mounted = mounts.map(mountSurface)
   const exclusive = mounted.filter((mount) => mount.exclusive).sort((a, b) => b.prefix.length - a.prefix.length)
-  const lists = new Map(mounted.map((mount) => [mount, mountRoutes(mount, allowProcesses)]))
-  const routes = [...lists.values()].flat()
+  const routes = mounted.flatMap((mount) => mountRoutes(mount, allowProcesses))
   for (const route of routes) refuseUnreachable(route, exclusive)
-  const conflicts = findConflicts(routes, exclusive, resolve)
+  const rivals = findRivals(routes)
+  const conflicts = findConflicts([...rivals.keys()], exclusive, resolve)
 
-  const router = createRouter<RoutedEntry<Client>>()
-  for (const route of routes)
-    addRoute(router, route.method, route.path, { ...route, contested: hasRival(route, routes) })
-  return {
-    router,
-    routes,
-    conflicts,
-    exclusive,
-    mounts: new Map([...lists].map(([mount, list]) => [mount, routerOf(list)])),
+  const alone = new Map(
+    [...Map.groupBy(rivals.keys(), ({ mount }) => mount)].map(([mount, own]) => [mount, routerOf(own)]),
+  )
+  const router = createRouter<TableEntry<Client>>()
+  for (const route of routes) {
+    const meeting = rivals.get(route)
+    const contenders = meeting
+      ? mounted.filter((mount) => meeting.has(mount)).flatMap((mount) => alone.get(mount) ?? [])
+      : []
+    addRoute(router, route.method, route.path, { ...route, contenders })
   }
+  return { router, routes, conflicts, exclusive }
 }
 
 export interface RouteInfo {
@@ -108,7 +113,7 @@ function mountRoutes<Client>(mount: MountedSurface<Client>, allowProcesses: bool
 }
 
 /** Literal text and whole-segment parameters alone: what else a router understands, another one reads differently. */
-const plainPath = /^\/$|^(?:\/(?::[A-Za-z_]\w*|[\w.~-]+))+\/?$/
+const plainPath = /^\/$|^(?:\/(?::[A-Za-z_]\w*|(?!\.{1,2}(?:\/|$))[\w.~-]+))+\/?$/
 
 function pathOf<Client>({ surface }: MountedSurface<Client>, { path }: AnyRoute<Client>): string {
   if (plainPath.test(path)) return path
@@ -125,7 +130,7 @@ function refuseUnreachable<Client>(route: MountedRoute<Client>, exclusive: reado
   })
 }
 
-function routerOf<Client>(routes: readonly MountedRoute<Client>[]): RouterContext<MountedRoute<Client>> {
+function routerOf<Client>(routes: readonly MountedRoute<Client>[]): Router<Client> {
   const router = createRouter<MountedRoute<Client>>()
   for (const route of routes) addRoute(router, route.method, route.path, route)
   return router

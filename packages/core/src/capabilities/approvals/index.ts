@@ -1,4 +1,3 @@
 export type { DecideApproval } from './contract.ts'
 export { approvalErrors, approvalOperations } from './contract.ts'
-export type { Approvals } from './service.ts'
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './store.ts'

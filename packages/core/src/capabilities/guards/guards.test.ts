@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { inspectMessage, type ThreatKind } from './index.ts'
+import { inspectMessage, type Threat } from './index.ts'
 
-const kindsOf = (message: string): readonly ThreatKind[] => inspectMessage(message).kinds
+const kindsOf = (message: string): Threat['kinds'] => inspectMessage(message).kinds
 
 describe('ordinary messages are allowed as they are', () => {
   test.each([

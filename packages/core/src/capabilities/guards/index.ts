@@ -1,2 +1,1 @@
-export type { ThreatKind } from './patterns.ts'
 export { inspectMessage, type Threat } from './service.ts'

@@ -157,7 +157,7 @@ export class HistoryCache {
     const cached = this.#take(session)
     const history = cached && cached.lastSequence <= lastSequence ? cached : new History()
     if (newest && history.lastSequence === newest.sequence - 1) history.add(newest)
-    await this.read(history, reach, session, lastSequence)
+    if (history.lastSequence < lastSequence) await this.read(history, reach, session, lastSequence)
     return history
   }
 

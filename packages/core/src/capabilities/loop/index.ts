@@ -3,7 +3,6 @@ export { attachOperation, runOperation, turnOperations } from './contract.ts'
 export { loopErrors } from './errors.ts'
 export type { TurnLimits } from './limits.ts'
 export type { OutcomeDecision } from './resume-turn.ts'
-export type { Loop } from './service.ts'
 export type {
   Accepted,
   AcceptTurn,

@@ -190,16 +190,20 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
 
 /** A provider is somebody's own code: what it yields is checked before any of it is stored. */
 function checkPart(part: ModelPart): ModelPart {
-  const texts = part.type === 'tool-call' ? [part.call, part.tool, part.arguments] : []
-  if (part.type === 'text' || part.type === 'reasoning') texts.push(part.text)
-  const counts = part.type === 'finish' ? Object.values(part.usage) : []
-  if (texts.every((text) => typeof text === 'string') && counts.every((count) => Number.isSafeInteger(count)))
-    return part
+  if (hasItsTypes(part)) return part
   throw new ModelFailure('malformed', `a part of type ${String(part.type)} has values of the wrong type`)
 }
 
+/** Called for every chunk, so it makes nothing. */
+function hasItsTypes(part: ModelPart): boolean {
+  if (part.type === 'finish') return Object.values(part.usage).every((count) => Number.isSafeInteger(count))
+  if (part.type !== 'tool-call') return typeof part.text === 'string'
+  return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
+}
+
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */
-function distinct(calls: readonly StepCall[]): StepCall[] {
+function distinct(calls: readonly StepCall[]): readonly StepCall[] {
+  if (calls.length === 0) return calls
   const seen = new Set<string>()
   return calls.map((each, index) => {
     let { call } = each

@@ -72,7 +72,7 @@ export class TurnRun {
 
   /** One commit point: what is given, the events staged since the last one, and the totals. Then readers see them. */
   async commit(change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost'>): Promise<Committed> {
-    const { clock, history, live } = this.input
+    const { clock, history, live, started, store } = this.input
     const { messages = [], status } = change
     const full: { -readonly [Key in keyof TurnCommit]: TurnCommit[Key] } = {
       ...change,
@@ -84,7 +84,12 @@ export class TurnRun {
     }
     if (this.model !== null) full.model = this.model
     if (this.segments.length > 0) full.context = this.segments
-    const committed = await this.#record(full)
+    let committed: Committed
+    try {
+      committed = await store.commit(started.lease, full)
+    } catch (error) {
+      committed = await this.#recordLater(full, error)
+    }
     if (history.lastSequence + messages.length === committed.lastSequence) {
       for (const { turn, role, parts } of messages)
         history.add({ sequence: history.lastSequence + 1, turn, role, parts })
@@ -97,16 +102,21 @@ export class TurnRun {
     return this.waits && committed.cancelRequested ? await this.#cancelWaiting(committed) : committed
   }
 
-  /** Tries until the store takes it: a model's answer and the results of tools cannot be had again for nothing. */
-  async #record(change: TurnCommit): Promise<Committed> {
+  /**
+   * Tries again until the store takes what it has refused with `error`: a model's answer and the results of tools cannot
+   * be had again for nothing.
+   */
+  async #recordLater(change: TurnCommit, error: unknown): Promise<Committed> {
     const { clock, report, started, stopping, store } = this.input
+    let refusal = error
     for (let wait = firstWaitMs; ; wait = Math.min(wait * 2, longestWaitMs)) {
+      if (!mayPass(refusal) || stopping.aborted) throw new NotRecorded(refusal)
+      report(refusal, `turn ${started.turn.id}`)
+      await pause(clock, wait, stopping).catch(() => {})
       try {
         return await store.commit(started.lease, change)
-      } catch (error) {
-        if (!mayPass(error) || stopping.aborted) throw new NotRecorded(error)
-        report(error, `turn ${started.turn.id}`)
-        await pause(clock, wait, stopping).catch(() => {})
+      } catch (again) {
+        refusal = again
       }
     }
   }

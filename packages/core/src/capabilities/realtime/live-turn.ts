@@ -142,10 +142,10 @@ export class LiveTurn {
         const event = this.#take(reader)
         return event ? Promise.resolve({ done: false, value: event }) : this.#next(reader)
       },
-      return: async () => {
+      return: () => {
         leave(reader)
         this.#wake()
-        return { done: true, value: undefined }
+        return Promise.resolve({ done: true, value: undefined })
       },
     }
     return iterator
