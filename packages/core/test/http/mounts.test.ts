@@ -25,7 +25,7 @@ const answerer = (mounts: readonly Mount<unknown>[], rules: MountRules = {}) => 
   return (method: string, path: string, request?: HttpRequest) => {
     const match = matchRoute(table, method, path)
     const settled = request && match?.decide ? match.decide(request) : match
-    return settled && [settled.mount.surface.id, settled.path, { ...settled.params }]
+    return settled?.route && [settled.mount.surface.id, settled.path, { ...settled.params }]
   }
 }
 
@@ -159,16 +159,36 @@ describe('winners', () => {
     const random = randomFrom(7)
     const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item
     const paths = ['/a', '/b', '/:x'].flatMap((first) => ['', '/a', '/b', '/:y'].map((second) => first + second))
-    for (let round = 0; round < 300; round += 1) {
-      const mounts = ['one', 'two', 'three'].map((id) =>
-        at('/', id, ...new Set(paths.filter(() => random() < 0.3).map((path) => `GET ${path}`))),
-      )
+    const targets = () => paths.filter(() => random() < 0.3).map((path) => `GET ${path}`)
+    let compared = 0
+    for (let round = 0; round < 500; round += 1) {
+      const mounts = [
+        at('/', 'one', ...targets()),
+        at('/', 'two', ...targets()),
+        { ...at(pick(['/', '/a', '/b']), 'three', ...targets()), exclusive: random() < 0.3 },
+      ]
       const resolve = resolveAll(mounts, () => pick(['one', 'two', 'three']))
+      if (resolve === undefined) continue
+      compared += 1
       const answer = answerer(mounts, { resolve })
-      for (const path of ['/a', '/b', '/c', '/a/a', '/a/b', '/a/c', '/b/c', '/c/a', '/c/c', '/c/c/c']) {
+      for (const path of [
+        '/a',
+        '/b',
+        '/c',
+        '/a/a',
+        '/a/b',
+        '/a/c',
+        '/b/c',
+        '/c/a',
+        '/c/c',
+        '/a/a/b',
+        '/b/c/b',
+        '/c/c/c',
+      ]) {
         expect(answer('GET', path), `${JSON.stringify(resolve)} ${path}`).toEqual(searched(mounts, resolve, path))
       }
     }
+    expect(compared).toBeGreaterThan(250)
   })
 })
 
@@ -181,8 +201,8 @@ function randomFrom(seed: number): () => number {
   }
 }
 
-/** Names winners until nothing is in conflict. */
-function resolveAll(mounts: readonly Mount<unknown>[], pick: () => string): Record<string, string> {
+/** Names winners until nothing is in conflict; undefined when no name helps. */
+function resolveAll(mounts: readonly Mount<unknown>[], pick: () => string): Record<string, string> | undefined {
   const resolve: Record<string, string> = {}
   for (;;) {
     try {
@@ -190,6 +210,7 @@ function resolveAll(mounts: readonly Mount<unknown>[], pick: () => string): Reco
       return resolve
     } catch (error) {
       const { message } = error as Error
+      if (message.includes('has to itself')) return undefined
       const [, key = ''] = / {2}"(.+?)": /.exec(message) ?? [undefined, /winner of "(.+?)"/.exec(message)?.[1]]
       resolve[key] = pick()
     }
@@ -199,9 +220,13 @@ function resolveAll(mounts: readonly Mount<unknown>[], pick: () => string): Reco
 /** Of each surface the route that is most particular from the left; between them whoever is named for what they share. */
 function searched(mounts: readonly Mount<unknown>[], resolve: Record<string, string>, path: string) {
   const parts = path.split('/').slice(1)
-  const found = mounts.flatMap(({ surface: { id, routes } }) => {
+  const owner = mounts.find(
+    ({ prefix, exclusive }) => exclusive && prefix !== '/' && `${path}/`.startsWith(`${prefix}/`),
+  )
+  const reaching = owner === undefined ? mounts : [owner]
+  const found = reaching.flatMap(({ prefix, surface: { id, routes } }) => {
     const matching = routes
-      .map((route) => route.path.split('/').slice(1))
+      .map((route) => ((prefix === '/' ? '' : prefix) + route.path).split('/').slice(1))
       .filter((pattern) => pattern.length === parts.length)
       .filter((pattern) => pattern.every((segment, index) => segment.startsWith(':') || segment === parts[index]))
       .sort((a, b) => rank(a).localeCompare(rank(b)))

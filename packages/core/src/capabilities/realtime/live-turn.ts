@@ -87,14 +87,12 @@ export class LiveTurn {
     this.#append(event)
   }
 
-  /** Numbers events and adds them to the log, but shows them only after `publish`: what readers see is stored. */
-  stage(...bodies: readonly TurnEventBody[]): void {
-    for (const body of bodies) {
-      this.#sequence += 1
-      this.#close()
-      this.#lines += line(this.#sequence, body)
-      this.#staged.push({ ...body, turn: this.id, sequence: this.#sequence })
-    }
+  /** Numbers an event and adds it to the log, but shows it only after `publish`: what readers see is stored. */
+  stage(body: TurnEventBody): void {
+    this.#sequence += 1
+    this.#close()
+    this.#lines += line(this.#sequence, body)
+    this.#staged.push({ ...body, turn: this.id, sequence: this.#sequence })
   }
 
   /** The lines the store does not have yet. Taken once. */
