@@ -43,7 +43,7 @@ describe('the start', () => {
   test.each<[Record<string, string>, RegExp]>([
     [{ PORT: 'abc' }, /^keelson: PORT must be/],
     [{ KEELSON_FRAMEWORK: 'koa' }, /^keelson: KEELSON_FRAMEWORK must be express or fastify/],
-    [{ KEELSON_DB: `postgres://u:${secret}@h/d` }, /^keelson: .*Postgres store/],
+    [{ KEELSON_DB: `postgres://u:${secret}@h:x/d` }, /^keelson: KEELSON_DB is not a valid postgres:/],
     [{ HOST: '0.0.0.0' }, /^keelson: HOST 0\.0\.0\.0 can be reached from elsewhere/],
     [{ KEELSON_AUTH: 'required' }, /^keelson: KEELSON_AUTH=required needs KEELSON_API_KEY/],
   ])('with %j ends with code 2 and one line', async (environment, line) => {

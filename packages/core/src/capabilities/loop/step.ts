@@ -182,7 +182,7 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   } finally {
     stopWatching()
     // What was said is stored before what comes after it.
-    await flushing
+    if (flushing !== undefined) await flushing
   }
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
   return { model, ...answer, calls: distinct(answer.calls), reason, usage }
@@ -190,15 +190,23 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
 
 /** A provider is somebody's own code: what it yields is checked before any of it is stored. */
 function checkPart(part: ModelPart): ModelPart {
-  if (hasItsTypes(part)) return part
+  if (isSound(part)) return part
   throw new ModelFailure('malformed', `a part of type ${String(part.type)} has values of the wrong type`)
 }
 
-/** Called for every chunk, so it makes nothing. */
-function hasItsTypes(part: ModelPart): boolean {
-  if (part.type === 'finish') return Object.values(part.usage).every((count) => Number.isSafeInteger(count))
-  if (part.type !== 'tool-call') return typeof part.text === 'string'
-  return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
+/** Makes no objects: it is asked for every piece of an answer. */
+function isSound(part: ModelPart): boolean {
+  switch (part.type) {
+    case 'text':
+    case 'reasoning':
+      return typeof part.text === 'string'
+    case 'tool-call':
+      return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
+    case 'finish':
+      return Object.values(part.usage).every(Number.isSafeInteger)
+    default:
+      return false
+  }
 }
 
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */
