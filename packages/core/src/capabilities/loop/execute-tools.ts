@@ -143,38 +143,35 @@ async function executeCall(
   const startedAt = clock.now()
   const aborter = new AbortController()
   let stopWatching = () => {}
-  const watch = new Promise<never>((_, reject) => {
-    const giveUp = (reason: unknown) => {
-      reject(reason)
-      aborter.abort(reason)
-    }
-    const cancelTimer = clock.after(tool.timeoutMs, () => giveUp(new Error(`no result within ${tool.timeoutMs} ms`)))
-    const aborted = () => giveUp(signal.reason)
-    signal.addEventListener('abort', aborted, { once: true })
-    stopWatching = () => {
-      cancelTimer()
-      signal.removeEventListener('abort', aborted)
-    }
-  })
-  const end = (status: RanCall['status'], output: Json): RanCall => ({
-    id,
-    call,
-    tool: tool.name,
-    status,
-    output,
-    startedAt,
-    endedAt: clock.now(),
-  })
+  let status: RanCall['status'] = 'failed'
+  let output: Json
   try {
-    const running = (async () => tool.execute(args, { ...context, signal: aborter.signal, idempotencyKey: id }))()
-    const { output, isError } = shapeOutput(await Promise.race([running, watch]), tool.maxOutputBytes)
-    return end(isError ? 'failed' : 'succeeded', output)
+    const value = await new Promise<unknown>((resolve, reject) => {
+      const giveUp = (reason: unknown) => {
+        // A result that is there by now counts.
+        queueMicrotask(() => reject(reason))
+        aborter.abort(reason)
+      }
+      const cancelTimer = clock.after(tool.timeoutMs, () => giveUp(new Error(`no result within ${tool.timeoutMs} ms`)))
+      const aborted = () => giveUp(signal.reason)
+      signal.addEventListener('abort', aborted, { once: true })
+      stopWatching = () => {
+        cancelTimer()
+        signal.removeEventListener('abort', aborted)
+      }
+      const running = (async () => tool.execute(args, { ...context, signal: aborter.signal, idempotencyKey: id }))()
+      running.then(resolve, reject)
+    })
+    const shaped = shapeOutput(value, tool.maxOutputBytes)
+    if (!shaped.isError) status = 'succeeded'
+    output = shaped.output
   } catch (error) {
     signal.throwIfAborted()
-    return end('failed', describeFailure(error))
+    output = describeFailure(error)
   } finally {
     stopWatching()
   }
+  return { id, call, tool: tool.name, status, output, startedAt, endedAt: clock.now() }
 }
 
 /** The first line of a tool's error: what the model needs, without a stack. */
@@ -198,7 +195,8 @@ export async function* executeCalls(
   parallel: number,
   signal: AbortSignal,
 ): AsyncGenerator<RanCall[]> {
-  const queue = new PQueue({ concurrency: parallel })
+  // Most steps have no more calls than may run at once: there is nothing to queue then.
+  const queue = calls.length > parallel ? new PQueue({ concurrency: parallel }) : null
   const aborter = new AbortController()
   const abort = () => aborter.abort(signal.reason)
   if (signal.aborted) abort()
@@ -207,16 +205,21 @@ export async function* executeCalls(
   let failure: { readonly reason: unknown } | undefined
   let wake = () => {}
   for (const call of calls) {
-    queue
-      .add(() => executeCall(call, aborter.signal))
-      .then((end) => ended.push(end))
-      .catch((reason) => {
+    const running = queue ? queue.add(() => executeCall(call, aborter.signal)) : executeCall(call, aborter.signal)
+    running.then(
+      (end) => {
+        ended.push(end)
+        wake()
+      },
+      (reason: unknown) => {
         failure ??= { reason }
-      })
-      .finally(() => wake())
+        wake()
+      },
+    )
   }
+  let done = 0
   try {
-    for (let done = 0; done < calls.length; ) {
+    while (done < calls.length) {
       if (ended.length === 0 && !failure) {
         await new Promise<void>((resolve) => {
           wake = resolve
@@ -230,7 +233,7 @@ export async function* executeCalls(
     }
   } finally {
     signal.removeEventListener('abort', abort)
-    queue.clear()
-    aborter.abort(new Error('nobody waits for this call any more'))
+    queue?.clear()
+    if (done < calls.length) aborter.abort(new Error('nobody waits for this call any more'))
   }
 }

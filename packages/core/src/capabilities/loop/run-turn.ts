@@ -22,7 +22,7 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
       const paused = await settleLeftover(run, leftover)
       if (paused) return paused.next
     }
-    await startApproved(run)
+    if (run.input.started.turn.options.continues !== null) await startApproved(run)
     for (;;) {
       const paused = await takeStep(run)
       if (paused) return paused.next

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash as sha256 } from 'node:crypto'
 import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
@@ -70,9 +70,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     { owner, session, newSession, selection }: Target,
   ): Promise<Accepted> {
     const { refuseDuplicateWithinMs: window, idempotencyKey } = options
-    const inputHash = createHash('sha256')
-      .update(JSON.stringify([agent, input]))
-      .digest('hex')
+    const inputHash = sha256('sha256', JSON.stringify([agent, input]))
     // An approved call is carried out once, whoever asks.
     const key =
       continues !== null ? `approval:${continues}` : idempotencyKey === undefined ? null : `key:${idempotencyKey}`

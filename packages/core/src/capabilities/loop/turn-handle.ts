@@ -38,10 +38,6 @@ export interface AcceptedTurn {
  * not anybody looks.
  */
 export class TurnHandle implements AsyncIterable<TurnEvent> {
-  /** The turn as it was stored. Rejects when it was not accepted. */
-  readonly accepted: Promise<Turn>
-  /** True when the same request, under its idempotency key, was made before. */
-  readonly repeated: Promise<boolean>
   readonly #accepted: Promise<AcceptedTurn>
   readonly #follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
   #outcome: Promise<TurnOutcome> | undefined
@@ -51,10 +47,19 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
     accepted: Promise<AcceptedTurn>,
     follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>,
   ) {
-    this.#accepted = accepted
-    this.accepted = handled(accepted.then(({ turn }) => turn))
-    this.repeated = handled(accepted.then(({ repeated }) => repeated))
+    // A caller that only wants the result need not look here.
+    this.#accepted = handled(accepted)
     this.#follow = follow
+  }
+
+  /** The turn as it was stored. Rejects when it was not accepted. */
+  get accepted(): Promise<Turn> {
+    return handled(this.#accepted.then(({ turn }) => turn))
+  }
+
+  /** True when the same request, under its idempotency key, was made before. */
+  get repeated(): Promise<boolean> {
+    return handled(this.#accepted.then(({ repeated }) => repeated))
   }
 
   [Symbol.asyncIterator](): AsyncIterator<TurnEvent> {
@@ -102,7 +107,7 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
   }
 
   async #collect(): Promise<TurnOutcome> {
-    const { turn } = await this.#accepted
+    const { turn, live } = await this.#accepted
     const outcome = {
       turn: turn.id,
       session: turn.session,
@@ -119,7 +124,11 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
       approvals: [] as { id: string; tool: string; arguments: string }[],
     }
     let step = 0
-    for await (const event of this.events()) {
+    let position = 0
+    let paused = false
+    const note = (event: TurnEvent) => {
+      position = event.sequence
+      paused = endsTurn(event.type) || event.type === 'turn.waiting'
       switch (event.type) {
         case 'text.delta':
           outcome.text = event.step === step ? outcome.text + event.text : event.text
@@ -152,6 +161,8 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
           break
       }
     }
+    if (live?.first === 0) await live.each(0, note)
+    if (!paused) for await (const event of this.#follow(turn.id, position)) note(event)
     return outcome
   }
 }

@@ -149,6 +149,31 @@ export class LiveTurn {
     return iterator
   }
 
+  /**
+   * Hands every event after position `after` to `visit`, which must not throw. Resolves at the end. Costs one promise for
+   * the whole turn, where `read` costs one per event.
+   */
+  each(after: number, visit: (event: TurnEvent) => void): Promise<void> {
+    const reader: Reader = {
+      position: after,
+      index: 0,
+      merges: this.#merges,
+      signal: undefined,
+      wake: undefined,
+      left: false,
+    }
+    return new Promise((resolve, reject) => {
+      const settle = (): boolean => {
+        for (let event = this.#take(reader); event; event = this.#take(reader)) visit(event)
+        if (!this.#ended) return false
+        if (this.#failure === undefined) resolve()
+        else reject(this.#failure)
+        return true
+      }
+      if (!settle()) this.#waiting.push(settle)
+    })
+  }
+
   #take(reader: Reader): TurnEvent | undefined {
     if (reader.left || reader.signal?.aborted) return undefined
     if (reader.merges !== this.#merges) {
