@@ -110,10 +110,7 @@ describe.each(versions)('%s', (_name, express) => {
   })
 
   it('compression holds no event back, even where it compresses events', async () => {
-    let release: () => void = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const events: Handle = () =>
       answerEvents(async ({ send }) => {
         await send({ data: 'first' })

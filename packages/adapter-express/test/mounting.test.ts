@@ -146,10 +146,7 @@ describe.each(versions)('%s', (_name, express) => {
   })
 
   it('has its events flushed through a compressing host', async () => {
-    let release: () => void = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const handler = keelson(
       runtime,
       one('GET /events', () =>
@@ -185,14 +182,8 @@ describe.each(versions)('%s', (_name, express) => {
   })
 
   it('leaves a response alone that the host has sent meanwhile', async () => {
-    let release: () => void = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    let handled: () => void = () => {}
-    const done = new Promise<void>((resolve) => {
-      handled = resolve
-    })
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const { promise: done, resolve: handled } = Promise.withResolvers<void>()
     const reportError = vi.fn()
     const handler = keelson(
       { ...runtime, reportError },

@@ -191,14 +191,8 @@ describe('a WebSocket route', () => {
   })
 
   it('survives clients that break off at any moment', async () => {
-    let reached = () => {}
-    const entered = new Promise<void>((resolve) => {
-      reached = resolve
-    })
-    let release = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const { promise: entered, resolve: reached } = Promise.withResolvers<void>()
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     await using host = await serve({
       handle: async (call) => {
         reached()
@@ -291,14 +285,8 @@ describe('closing', () => {
   })
 
   it('refuses who is just about to come in', async () => {
-    let reached = () => {}
-    const entered = new Promise<void>((resolve) => {
-      reached = resolve
-    })
-    let release = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const { promise: entered, resolve: reached } = Promise.withResolvers<void>()
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     await using host = await serve({
       handle: async (call) => {
         reached()

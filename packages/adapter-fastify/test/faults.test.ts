@@ -61,18 +61,12 @@ describe('a client that is slow or gone', () => {
   })
 
   it('that leaves in the middle of its body is given up, and nobody is blamed', async () => {
-    let aborted: () => void = () => {}
-    const gone = new Promise<void>((resolve) => {
-      aborted = resolve
-    })
-    let reading: () => void = () => {}
-    const begun = new Promise<void>((resolve) => {
-      reading = resolve
-    })
+    const { promise: gone, resolve: aborted } = Promise.withResolvers<void>()
+    const { promise: begun, resolve: reading } = Promise.withResolvers<void>()
     const rejected = vi.fn()
     const { app, reportError } = appOf({
       async 'PUT /raw'({ request }) {
-        request.signal.addEventListener('abort', aborted)
+        request.signal.addEventListener('abort', () => aborted())
         reading()
         await request.bytes(1_000).catch((error: { code: string }) => rejected(error.code))
         return { empty: true }
@@ -117,10 +111,7 @@ describe('a client that is slow or gone', () => {
   })
 
   it('gets the head of a stream before the first event', async () => {
-    let release: () => void = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const { app } = appOf({ 'GET /quiet': () => answerEvents(() => released) })
     const { origin, close } = await listen(app)
     const response = await fetch(`${origin}/ai/quiet`)

@@ -206,10 +206,7 @@ describe('hooks of the host', () => {
   })
 
   it('that answer while we think are not disturbed', async () => {
-    let release: () => void = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const handled = vi.fn()
     const reportError = vi.fn()
     const slow = surface({

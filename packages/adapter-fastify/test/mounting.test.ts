@@ -248,10 +248,7 @@ describe('the runtime', () => {
   })
 
   it('stops with the app when that is asked for, and its streams end with it', async () => {
-    let stopped: () => void = () => {}
-    const stopping = new Promise<void>((resolve) => {
-      stopped = resolve
-    })
+    const { promise: stopping, resolve: stopped } = Promise.withResolvers<void>()
     const stop = vi.fn(async () => stopped())
     const stream = one('GET /x', () => ({
       type: 'text/plain',

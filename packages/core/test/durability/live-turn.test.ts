@@ -1,6 +1,7 @@
 import type { TurnEvent } from '@keelson/core'
 import { describe, expect, test } from 'vitest'
-import { LiveTurn, lastOf, replay } from '../../src/capabilities/realtime/live-turn.ts'
+import { LiveTurn } from '../../src/capabilities/realtime/live-turn.ts'
+import { lastOf, replay } from '../../src/capabilities/realtime/turn-log.ts'
 import { collect, shownText } from './scene.ts'
 import { settle } from './virtual-clock.ts'
 

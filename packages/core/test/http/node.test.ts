@@ -231,10 +231,7 @@ describe('a response', () => {
   })
 
   it('is begun before the first chunk', async () => {
-    let release: () => void = () => {}
-    const released = new Promise<void>((resolve) => {
-      release = resolve
-    })
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const response = await answer(streaming(() => released))
     release()
     expect(await response.text()).toBe('')
@@ -272,10 +269,7 @@ describe('a response', () => {
   })
 
   it('waits for its reader, and lets go of the writer when the reader leaves', async () => {
-    let waited: () => void = () => {}
-    const waiting = new Promise<void>((resolve) => {
-      waited = resolve
-    })
+    const { promise: waiting, resolve: waited } = Promise.withResolvers<void>()
     const written = new Promise<{ aborted: boolean; late: unknown }>((resolve, reject) => {
       handler = (_req, res) =>
         writeNodeResponse(

@@ -90,10 +90,7 @@ export function testSink() {
     chunks,
     leave: () => gone.abort(),
     block() {
-      let release: () => void = () => {}
-      const promise = new Promise<void>((resolve) => {
-        release = resolve
-      })
+      const { promise, resolve: release } = Promise.withResolvers<void>()
       full = { promise, release }
     },
     release() {

@@ -9,10 +9,7 @@ const stream = '/api/agent/message/stream'
 
 /** A model call that waits until the test lets it go. */
 function gate() {
-  let open = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>()
   return { opened, open }
 }
 

@@ -38,10 +38,7 @@ describe('a request repeated under its idempotency key', () => {
   })
 
   test('joins the running turn when both come at once', async () => {
-    let go = () => {}
-    const gone = new Promise<void>((resolve) => {
-      go = resolve
-    })
+    const { promise: gone, resolve: go } = Promise.withResolvers<void>()
     const model = scriptedModel([respond(() => gone.then(() => say('one')))])
     await using server = await roboticusServer({ model })
     const asks = [1, 2, 3].map(() => server.ask('POST', message, { body, headers: keyed('a') }))

@@ -63,10 +63,7 @@ const end = (more: object) => ({
 
 /** A model call that waits until the test lets it go. */
 function gate() {
-  let open = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>()
   return { opened, open }
 }
 

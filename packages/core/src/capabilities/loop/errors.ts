@@ -5,7 +5,6 @@ export const loopErrors = defineErrors({
   SESSION_BUSY: { kind: 'conflict', message: 'the session is answering another message; wait for it or cancel it' },
   TURN_QUEUE_FULL: { kind: 'rate_limited', message: 'too many messages are waiting in this session' },
   TURN_DUPLICATE: { kind: 'rate_limited', message: 'the same message is being answered already' },
-  TURN_NOT_FOUND: { kind: 'not_found', message: 'no such turn' },
   TURN_FAILED: { kind: 'upstream', message: 'the turn failed' },
   TURN_CANCELLED: { kind: 'cancelled', message: 'the turn was cancelled' },
   TURN_INTERRUPTED: { kind: 'conflict', message: 'the turn was interrupted and waits for a decision' },

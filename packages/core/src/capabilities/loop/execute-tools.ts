@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import PQueue from 'p-queue'
 import type { Clock } from '../../kernel/clock.ts'
 import type { NewId } from '../../kernel/ids.ts'
@@ -43,10 +43,7 @@ export interface PlanInput {
 }
 
 /** SHA-256 of a tool's name and the exact text of its arguments: what an approval is bound to. */
-export const hashCall = (tool: string, args: string): string =>
-  createHash('sha256')
-    .update(JSON.stringify([tool, args]))
-    .digest('hex')
+export const hashCall = (tool: string, args: string): string => hash('sha256', JSON.stringify([tool, args]))
 
 /** Decides every call of a step, in order. Never throws for what a model sent. */
 export async function planCalls(calls: readonly StepCall[], input: PlanInput): Promise<PlannedCall[]> {

@@ -3,7 +3,7 @@ import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import { type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
+import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
@@ -50,12 +50,15 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     const { session: id, scope } = options
     if (id === undefined && scope === undefined) {
       const { selection } = models.select(agent.models, null)
-      const newSession = blankSession(agent.id)
-      return { owner, session: newSession.id, newSession, selection }
+      const fresh = newSession(agent.id, clock, newId)
+      return { owner, session: fresh.id, newSession: fresh, selection }
     }
     const session =
       id === undefined
-        ? await sessions.open(owner, { ...blankSession(agent.id), scope: checkScope(scope ?? '') })
+        ? await sessions.open(owner, {
+            ...newSession(agent.id, clock, newId),
+            scope: checkName(scope ?? '', 'scope', longestScope),
+          })
         : await sessionOf(context, agent.id, id, options)
     const { selection } = models.select(agent.models, session.model)
     return { owner: session, session: session.id, newSession: null, selection }
@@ -108,15 +111,6 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     )
   }
 
-  const blankSession = (agent: string) => ({
-    id: newId(),
-    agent,
-    scope: null,
-    title: null,
-    metadata: null,
-    createdAt: clock.now(),
-  })
-
   async function sessionOf({ principal }: CallContext, agent: string, id: string, { sameAgent }: RunOptions) {
     const session = await sessions.get(reachOf(principal), id)
     if (!session) throw sessionErrors.SESSION_NOT_FOUND()
@@ -148,7 +142,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 
   async function find(context: CallContext, id: string): Promise<Turn> {
     const turn = await sessions.turn(reachOf(context.principal), id)
-    if (!turn) throw loopErrors.TURN_NOT_FOUND()
+    if (!turn) throw sessionErrors.TURN_NOT_FOUND()
     return turn
   }
 
@@ -192,11 +186,6 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 }
 
 const longestScope = 1_024
-
-function checkScope(scope: string): string {
-  if (scope.trim() !== '' && scope.length <= longestScope && !scope.includes('\0')) return scope
-  throw sessionErrors.SESSION_INVALID({ message: `scope must have 1 to ${longestScope} characters` })
-}
 
 /** A user says text. What a person approved is the one call that a message may carry. */
 function checkMessage(message: RunOptions['message'], limit: number, withCall: boolean): readonly Part[] {

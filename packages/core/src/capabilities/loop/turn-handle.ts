@@ -1,6 +1,13 @@
 import { noUsage } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
-import { endsTurn, type Turn, type TurnError, type TurnEvent, type TurnStatus, type Usage } from '../sessions/index.ts'
+import {
+  pausesTurn,
+  type Turn,
+  type TurnError,
+  type TurnEvent,
+  type TurnStatus,
+  type Usage,
+} from '../sessions/index.ts'
 import { loopErrors } from './errors.ts'
 
 /** What came of a turn. */
@@ -75,7 +82,7 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
       for await (const event of live.read(after, signal)) {
         position = event.sequence
         yield event
-        if (endsTurn(event.type) || event.type === 'turn.waiting') return
+        if (pausesTurn(event.type)) return
       }
     }
     // It runs elsewhere, or was left before its end and goes on in a while.
@@ -128,7 +135,7 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
     let paused = false
     const note = (event: TurnEvent) => {
       position = event.sequence
-      paused = endsTurn(event.type) || event.type === 'turn.waiting'
+      paused = pausesTurn(event.type)
       switch (event.type) {
         case 'text.delta':
           outcome.text = event.step === step ? outcome.text + event.text : event.text

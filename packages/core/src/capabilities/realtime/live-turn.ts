@@ -1,4 +1,5 @@
 import type { TurnEvent, TurnEventBody } from '../sessions/index.ts'
+import { type Delta, isDelta, line, restOf } from './turn-log.ts'
 
 /** Past this many events the older ones are merged: memory follows the text, not the number of chunks. */
 const mergeAbove = 1024
@@ -6,10 +7,6 @@ const keepUnmerged = 256
 
 /** Positions of one lease: more than can be shown under it. */
 const positionsPerLease = 2 ** 28
-
-type Delta = Extract<TurnEvent, { type: 'text.delta' | 'reasoning.delta' }>
-
-const isDelta = (event: TurnEvent): event is Delta => event.type === 'text.delta' || event.type === 'reasoning.delta'
 
 /** How far somebody has read. */
 interface Reader {
@@ -132,7 +129,7 @@ export class LiveTurn {
 
   /** Events after position `after`, until the turn ends or waits, or `signal` is aborted. */
   read(after: number, signal?: AbortSignal): AsyncIterableIterator<TurnEvent> {
-    const reader: Reader = { position: after, index: 0, merges: this.#merges, signal, wake: undefined, left: false }
+    const reader = this.#reader(after, signal)
     const iterator: AsyncIterableIterator<TurnEvent> = {
       [Symbol.asyncIterator]: () => iterator,
       // An event that is here already costs one promise: a stream has thousands of them.
@@ -154,14 +151,7 @@ export class LiveTurn {
    * the whole turn, where `read` costs one per event.
    */
   each(after: number, visit: (event: TurnEvent) => void): Promise<void> {
-    const reader: Reader = {
-      position: after,
-      index: 0,
-      merges: this.#merges,
-      signal: undefined,
-      wake: undefined,
-      left: false,
-    }
+    const reader = this.#reader(after, undefined)
     return new Promise((resolve, reject) => {
       const settle = (): boolean => {
         for (let event = this.#take(reader); event; event = this.#take(reader)) visit(event)
@@ -172,6 +162,10 @@ export class LiveTurn {
       }
       if (!settle()) this.#waiting.push(settle)
     })
+  }
+
+  #reader(position: number, signal: AbortSignal | undefined): Reader {
+    return { position, index: 0, merges: this.#merges, signal, wake: undefined, left: false }
   }
 
   #take(reader: Reader): TurnEvent | undefined {
@@ -187,9 +181,7 @@ export class LiveTurn {
       if (event.sequence <= reader.position) continue
       const from = reader.position
       reader.position = event.sequence
-      return isDelta(event) && event.sequence - event.text.length < from
-        ? { ...event, text: event.text.slice(from - event.sequence) }
-        : event
+      return restOf(event, from)
     }
   }
 
@@ -266,37 +258,5 @@ export class LiveTurn {
     this.#merges += 1
     // Events that cannot be merged would otherwise be gone through again with every new one.
     this.#mergeAt = Math.max(mergeAbove, this.#events.length * 2)
-  }
-}
-
-/** A log line names no turn: the row it is in does. */
-const line = (sequence: number, body: TurnEventBody): string =>
-  `{"sequence":${sequence},${JSON.stringify(body).slice(1)}\n`
-
-/** Reads a stored log back, from after a position. A piece that was stored twice is read once. */
-export function* replay(turn: string, log: string, after: number): Generator<TurnEvent> {
-  let position = after
-  for (const event of eventsOf(turn, log)) {
-    if (event.sequence <= position) continue
-    const from = position
-    position = event.sequence
-    yield isDelta(event) && event.sequence - event.text.length < from
-      ? { ...event, text: event.text.slice(from - event.sequence) }
-      : event
-  }
-}
-
-/** The last event of a stored log. */
-export function lastOf(turn: string, log: string): TurnEvent | undefined {
-  const start = log.lastIndexOf('\n', log.length - 2) + 1
-  for (const event of eventsOf(turn, log.slice(start))) return event
-  return undefined
-}
-
-function* eventsOf(turn: string, log: string): Generator<TurnEvent> {
-  let start = 0
-  for (let end = log.indexOf('\n'); end >= 0; end = log.indexOf('\n', start)) {
-    yield { turn, ...JSON.parse(log.slice(start, end)) } as TurnEvent
-    start = end + 1
   }
 }

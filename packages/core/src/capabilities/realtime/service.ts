@@ -1,12 +1,13 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { type Reach, reachOf } from '../../kernel/context.ts'
-import { endsTurn, isSettled, type SessionStore, type Turn, type TurnEvent } from '../sessions/index.ts'
+import { endsTurn, isSettled, pausesTurn, type SessionStore, type Turn, type TurnEvent } from '../sessions/index.ts'
 import { Broadcast } from './broadcast.ts'
 import type { realtimeOperations } from './contract.ts'
 import { realtimeErrors } from './errors.ts'
-import { LiveTurn, lastOf, replay } from './live-turn.ts'
+import { LiveTurn } from './live-turn.ts'
 import type { Tickets } from './tickets.ts'
+import { lastOf, replay } from './turn-log.ts'
 
 /** How often a turn that runs on another instance is looked at. */
 const pollMs = 250
@@ -113,7 +114,7 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
             for await (const event of here.read(position, signal)) {
               position = event.sequence
               yield event
-              if (pauses(event)) return
+              if (pausesTurn(event.type)) return
             }
             // It was left before its end: another instance goes on with it, or this one does in a while.
           } else {
@@ -141,5 +142,3 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
     },
   }
 }
-
-const pauses = ({ type }: TurnEvent): boolean => endsTurn(type) || type === 'turn.waiting'

@@ -8,6 +8,7 @@ import type { ToolCall, Turn } from './turn.ts'
 
 export const sessionErrors = defineErrors({
   SESSION_NOT_FOUND: { kind: 'not_found', message: 'no such session' },
+  TURN_NOT_FOUND: { kind: 'not_found', message: 'no such turn' },
   SESSION_CLOSED: { kind: 'conflict', message: 'the session is archived or expired and takes no more messages' },
   SESSION_INVALID: { kind: 'bad_request', message: 'the session cannot be stored like this' },
 })

@@ -83,3 +83,6 @@ export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'content-filter' |
 /** True for the events after which a turn says nothing more unless somebody decides. */
 export const endsTurn = (type: TurnEventType): boolean =>
   type === 'turn.completed' || type === 'turn.failed' || type === 'turn.cancelled' || type === 'turn.interrupted'
+
+/** True for the events after which a turn is silent: it has ended, or waits for an approval. */
+export const pausesTurn = (type: TurnEventType): boolean => type === 'turn.waiting' || endsTurn(type)

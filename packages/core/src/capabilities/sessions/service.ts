@@ -1,18 +1,14 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { ownerOf, reachOf } from '../../kernel/context.ts'
-import { defineErrors } from '../../kernel/errors.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import { sessionErrors, type sessionOperations } from './contract.ts'
+import { checkName, newSession } from './new-session.ts'
 import { textOf } from './session.ts'
-import type { NewSession, SessionStore } from './store.ts'
-
-const turnErrors = defineErrors({ TURN_NOT_FOUND: { kind: 'not_found', message: 'no such turn' } })
+import type { SessionStore } from './store.ts'
 
 /** Titles are made this many at a time, so that a large backlog is neither held in memory nor one long transaction. */
 const backfillBatch = 200
-/** Room for the longest name that a surface takes, escaped. */
-const longestName = 2_048
 const longestTitle = 512
 
 export interface SessionsDependencies {
@@ -26,34 +22,20 @@ export function createSessions({
   clock,
   newId,
 }: SessionsDependencies): Implementation<typeof sessionOperations> {
-  const checkName = (name: string, what: string): string => {
-    if (name.trim() === '' || name.length > longestName || name.includes('\0')) {
-      throw sessionErrors.SESSION_INVALID({ message: `${what} must have 1 to ${longestName} characters` })
-    }
-    return name
-  }
   const checkTitle = (title: string | null | undefined): void => {
     if (title != null && (title.length > longestTitle || title.includes('\0'))) {
       throw sessionErrors.SESSION_INVALID({ message: `title must have at most ${longestTitle} characters` })
     }
   }
-  const newSession = (agent: string): Omit<NewSession, 'scope'> => ({
-    id: newId(),
-    agent: checkName(agent, 'agent'),
-    title: null,
-    metadata: null,
-    createdAt: clock.now(),
-  })
-
   return {
     create({ principal }, { agent, scope = null, title = null, metadata = null }) {
       checkTitle(title)
       if (scope !== null) checkName(scope, 'scope')
-      return store.create(ownerOf(principal), { ...newSession(agent), scope, title, metadata })
+      return store.create(ownerOf(principal), { ...newSession(agent, clock, newId), scope, title, metadata })
     },
 
     open: ({ principal }, { agent, scope }) =>
-      store.open(ownerOf(principal), { ...newSession(agent), scope: checkName(scope, 'scope') }),
+      store.open(ownerOf(principal), { ...newSession(agent, clock, newId), scope: checkName(scope, 'scope') }),
 
     async get({ principal }, { id }) {
       const session = await store.get(reachOf(principal), id)
@@ -104,7 +86,7 @@ export function createSessions({
 
     async turn({ principal }, { id }) {
       const turn = await store.turn(reachOf(principal), id)
-      if (!turn) throw turnErrors.TURN_NOT_FOUND()
+      if (!turn) throw sessionErrors.TURN_NOT_FOUND()
       return turn
     },
 
