@@ -10,7 +10,7 @@ import {
   noUsage,
 } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
-import type { FinishReason, Usage } from '../sessions/index.ts'
+import type { FinishReason, Part, Usage } from '../sessions/index.ts'
 import { NotRecorded } from './errors.ts'
 import type { TurnLimits } from './limits.ts'
 import { pause } from './pause.ts'
@@ -21,10 +21,12 @@ export interface StepCall {
   readonly arguments: string
 }
 
+type Thought = Extract<Part, { type: 'reasoning' }>
+
 export interface StepResult {
   readonly model: Model
   readonly text: string
-  readonly reasoning: string
+  readonly thoughts: readonly Thought[]
   readonly calls: readonly StepCall[]
   readonly reason: FinishReason
   readonly usage: Usage
@@ -92,7 +94,8 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   const { clock, limits, live, signal, step } = input
   const request = input.request(model)
   const aborter = new AbortController()
-  const answer = { text: '', reasoning: '', calls: [] as StepCall[] }
+  const answer = { text: '', thoughts: [] as Thought[], calls: [] as StepCall[] }
+  let reasoning = ''
   let finish: Extract<ModelPart, { type: 'finish' }> | undefined
   let startedAt = clock.now()
   let lastPartAt: number | null = null
@@ -118,8 +121,12 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
           answer.text += part.text
           live.delta('text.delta', step, part.text)
         } else if (part.type === 'reasoning') {
-          answer.reasoning += part.text
-          live.delta('reasoning.delta', step, part.text)
+          reasoning += part.text
+          if (part.text !== '') live.delta('reasoning.delta', step, part.text)
+          if (part.state !== undefined) {
+            answer.thoughts.push({ type: 'reasoning', text: reasoning, state: part.state })
+            reasoning = ''
+          }
         } else {
           // Half a character would be stored as another one, and an approval is bound to the exact text.
           const [call, tool, args] = [part.call, part.tool, part.arguments].map((text) => text.toWellFormed())
@@ -185,6 +192,7 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
     if (flushing !== undefined) await flushing
   }
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
+  if (reasoning !== '') answer.thoughts.push({ type: 'reasoning', text: reasoning })
   return { model, ...answer, calls: distinct(answer.calls), reason, usage }
 }
 
@@ -198,8 +206,9 @@ function checkPart(part: ModelPart): ModelPart {
 function isSound(part: ModelPart): boolean {
   switch (part.type) {
     case 'text':
-    case 'reasoning':
       return typeof part.text === 'string'
+    case 'reasoning':
+      return typeof part.text === 'string' && (part.state === undefined || typeof part.state === 'object')
     case 'tool-call':
       return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
     case 'finish':

@@ -102,8 +102,8 @@ export async function finishStep(
   return null
 }
 
-export const answerParts = ({ reasoning, text }: StepResult): Part[] => [
-  ...(reasoning === '' ? [] : [{ type: 'reasoning', text: reasoning } as const]),
+export const answerParts = ({ thoughts, text }: StepResult): Part[] => [
+  ...thoughts,
   ...(text === '' ? [] : [{ type: 'text', text } as const]),
 ]
 

@@ -17,6 +17,8 @@ export interface ModelRequest {
   /** Always sent: a budget needs a bound. */
   readonly maxOutputTokens: number
   readonly temperature?: number
+  /** The answer is to be JSON of this schema. A provider whose vendor cannot promise that leaves it out. */
+  readonly output?: { readonly name: string; readonly schema: JsonObject }
 }
 
 /** A message as a provider needs it. The same object stays the same message: a provider may cache what it made of it. */
@@ -24,7 +26,8 @@ export type ModelMessage = Pick<Message, 'role' | 'parts'>
 
 export type ModelPart =
   | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'reasoning'; readonly text: string }
+  /** With `state` the thought is complete: state and text go back to the provider with the history. */
+  | { readonly type: 'reasoning'; readonly text: string; readonly state?: JsonObject }
   /** A whole call; `arguments` is the JSON text the model wrote, which may be broken. */
   | { readonly type: 'tool-call'; readonly call: string; readonly tool: string; readonly arguments: string }
   /** Last part. A stream that ends without it was cut. */

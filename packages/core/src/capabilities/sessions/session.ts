@@ -29,7 +29,8 @@ export type Role = 'system' | 'user' | 'assistant' | 'tool'
 export type Part =
   /** `modelText`: what models are given in place of the text, e.g. a sanitised form of it. */
   | { readonly type: 'text'; readonly text: string; readonly modelText?: string }
-  | { readonly type: 'reasoning'; readonly text: string }
+  /** `state`: what the model's provider needs back with it, such as a signature. Nobody else reads it. */
+  | { readonly type: 'reasoning'; readonly text: string; readonly state?: JsonObject }
   | { readonly type: 'tool-call'; readonly call: string; readonly tool: string; readonly arguments: string }
   | {
       readonly type: 'tool-result'
