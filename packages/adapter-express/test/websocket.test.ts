@@ -220,6 +220,20 @@ describe('a WebSocket route', () => {
   })
 })
 
+describe('more connections than are allowed', () => {
+  it('are answered 503 until one of the others ends', async () => {
+    await using host = await serve({ mostSockets: 2 })
+    const [one] = await Promise.all([first(host.port, '/ai/rooms/1'), first(host.port, '/ai/rooms/2')])
+    expect((await first(host.port, '/ai/rooms/3')).status).toBe(503)
+    expect(host.sockets.size).toBe(2)
+    const ended = closed(one.socket)
+    one.socket.close()
+    await ended
+    await vi.waitFor(() => expect(host.sockets.size).toBe(1))
+    expect((await first(host.port, '/ai/rooms/3')).message).toBeDefined()
+  })
+})
+
 describe('upgrades of others', () => {
   it.each(['attached before', 'attached after'])('are left to the host’s own WebSockets (%s)', async (order) => {
     const own = new WebSocketServer({ noServer: true })

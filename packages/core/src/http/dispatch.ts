@@ -85,7 +85,9 @@ export function createDispatcher<Client>(options: DispatcherOptions<Client>): Di
     let principal: Principal | null | undefined
     try {
       principal = await options.authenticate?.(request.native)
-      if (principal === undefined) principal = await match.mount.surface.authenticate(request)
+      if (principal === undefined) {
+        for (const guard of match.mount.guards) principal ??= await guard.authenticate(request)
+      }
     } catch (error) {
       if (!route.open) throw error
       if (isDefect(error)) report(error, match, request)

@@ -7,6 +7,8 @@ export interface MountedSurface<Client> {
   /** Without a slash at the end; empty for the root. */
   readonly prefix: string
   readonly exclusive: boolean
+  /** Who is asked who calls, one after the other: the surface, or the stricter ones that share its prefix. */
+  readonly guards: readonly Surface<Client>[]
   /** The surface's headers with lower-case names. */
   readonly headers: Readonly<Record<string, string>>
 }

@@ -33,7 +33,7 @@ export function createRouteTable<Client>(
   mounts: readonly Mount<Client>[],
   { resolve = {}, allowProcesses = false }: MountRules = {},
 ): RouteTable<Client> {
-  const mounted = mounts.map(mountSurface)
+  const mounted = guarded(mounts.map(mountSurface))
   const exclusive = mounted.filter((mount) => mount.exclusive).sort((a, b) => b.prefix.length - a.prefix.length)
   const routes = mounted.flatMap((mount) => mountRoutes(mount, allowProcesses))
   for (const route of routes) refuseUnreachable(route, exclusive)
@@ -89,7 +89,17 @@ function mountSurface<Client>({ prefix, surface, exclusive = false }: Mount<Clie
       message: `the prefix ${JSON.stringify(prefix)} of surface "${surface.id}" is not a path of plain segments, e.g. "/ai"`,
     })
   }
-  return { surface, prefix: bare, exclusive, headers: lowerCaseNames(surface.headers) }
+  return { surface, prefix: bare, exclusive, guards: [surface], headers: lowerCaseNames(surface.headers) }
+}
+
+/** Of surfaces that share a prefix, those that ask for a secret also guard those that do not. */
+function guarded<Client>(mounts: readonly MountedSurface<Client>[]): readonly MountedSurface<Client>[] {
+  const strict = mounts.filter(({ surface }) => surface.unprotected !== true)
+  return mounts.map((mount) => {
+    if (mount.surface.unprotected !== true) return mount
+    const guards = strict.filter(({ prefix }) => prefix === mount.prefix).map(({ surface }) => surface)
+    return guards.length === 0 ? mount : { ...mount, guards }
+  })
 }
 
 /** Header names in lower case, as `HttpResponse` wants them. */

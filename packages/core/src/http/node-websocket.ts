@@ -29,6 +29,8 @@ export interface WebSocketUpgrader {
 export interface WebSocketOptions<Client> extends MountOptions<Client, IncomingMessage> {
   /** Where the host has mounted the handler of these mounts, e.g. `/host`. @default at the root */
   readonly base?: string
+  /** Most connections at once; a further one is answered 503. @default 10_000 */
+  readonly mostSockets?: number
   readonly clock?: Clock
 }
 
@@ -53,7 +55,7 @@ export function attachWebSockets<Client>(
   options: WebSocketOptions<Client>,
   createUpgrader: (mostMessageBytes: number) => WebSocketUpgrader,
 ): WebSockets {
-  const { base = '', clock = systemClock } = options
+  const { base = '', clock = systemClock, mostSockets = 10_000 } = options
   const { dispatcher, report } = mountRuntime(runtime, options)
   const upgraders = new Map<number, WebSocketUpgrader>()
   const open = new Set<OpenSocket>()
@@ -98,8 +100,10 @@ export function attachWebSockets<Client>(
     const response = await dispatcher.handle(match, nodeRequest(req, res, { ...target, native: req, clock }))
     if (socket.destroyed) return
     const { socket: session } = response
-    if (closing) return await writeNodeResponse(res, { status: 503, headers: {}, body: undefined })
     if (session === undefined) return await writeNodeResponse(res, response)
+    if (closing || open.size >= mostSockets) {
+      return await writeNodeResponse(res, { status: 503, headers: { 'retry-after': '5' }, body: undefined })
+    }
     res.detachSocket(socket)
     upgraderOf(session.mostMessageBytes).handleUpgrade(req, socket, head, (webSocket) =>
       run(session, webSocket, `GET ${match.path}`),

@@ -78,6 +78,11 @@ export interface Surface<Client> {
   readonly headers: Readonly<Record<string, string>>
   /** The system's own scheme, asked when the host's `authenticate` has no opinion. Null: not proven. */
   authenticate(request: HttpRequest): Principal | null | Promise<Principal | null>
+  /**
+   * True when `authenticate` asks for no secret, since none was configured. Where such a surface shares its prefix with
+   * one that asks for one, callers prove themselves to that one instead.
+   */
+  readonly unprotected?: boolean
   /** The system's error body and status. */
   encodeError(error: KeelsonError): { status: number; body: Json; headers?: Readonly<Record<string, string>> }
   /** What `authenticate` looks at, by name; for OpenAPI. */

@@ -50,6 +50,30 @@ describe('who calls', () => {
     expect(authenticate).not.toHaveBeenCalled()
   })
 
+  describe('on a surface that asks for no secret', () => {
+    const lenient = testSurface('lenient', [closed], { unprotected: true, authenticate: () => zoe })
+    const strict = testSurface('strict', [{ method: 'GET', path: '/y' }], {
+      authenticate: ({ header }) => (header('x-key') === 'right' ? ann : null),
+    })
+    const beside = (prefix: string, key?: string) =>
+      send(lenient, testRequest({ path: '/x', headers: key === undefined ? {} : { 'x-key': key } }), {
+        mounts: [
+          { prefix: '/', surface: lenient },
+          { prefix, surface: strict },
+        ],
+      })
+
+    it('is decided by the stricter one that shares its prefix', async () => {
+      expect(await beside('/')).toMatchObject({ status: 401, json: { surface: 'lenient', code: 'UNAUTHENTICATED' } })
+      expect((await beside('/', 'wrong')).status).toBe(401)
+      expect((await beside('/', 'right')).json).toMatchObject({ principal: ann })
+    })
+
+    it('is decided by itself where it has the prefix to itself', async () => {
+      expect((await beside('/strict')).json).toMatchObject({ principal: zoe })
+    })
+  })
+
   it('is nobody when the host says so, and the surface cannot overrule it', async () => {
     const authenticate = vi.fn(() => ann)
     const { status, json } = await send(testSurface('s', [closed], { authenticate }), get, { authenticate: () => null })

@@ -43,6 +43,7 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
       'x-content-type-options': 'nosniff',
     },
     authenticate: authenticator(settings),
+    unprotected: settings.apiKey === null && settings.trustLoopback,
     encodeError,
     security: {
       apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
