@@ -94,7 +94,9 @@ function mountSurface<Client>({ prefix, surface, exclusive = false }: Mount<Clie
 
 /** Of surfaces that share a prefix, those that ask for a secret also guard those that do not. */
 function guarded<Client>(mounts: readonly MountedSurface<Client>[]): readonly MountedSurface<Client>[] {
-  const strict = mounts.filter(({ surface }) => surface.unprotected !== true)
+  const strict = mounts.filter(
+    ({ surface }) => surface.unprotected !== true && surface.routes.some(({ open }) => open !== true),
+  )
   return mounts.map((mount) => {
     if (mount.surface.unprotected !== true) return mount
     const guards = strict.filter(({ prefix }) => prefix === mount.prefix).map(({ surface }) => surface)

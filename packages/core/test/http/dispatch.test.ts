@@ -72,6 +72,12 @@ describe('who calls', () => {
     it('is decided by itself where it has the prefix to itself', async () => {
       expect((await beside('/strict')).json).toMatchObject({ principal: zoe })
     })
+
+    it('is decided by itself beside one whose routes are all open', async () => {
+      const pages = testSurface('pages', [{ ...open, path: '/page' }], { authenticate: () => null })
+      const mounts = [lenient, pages].map((surface) => ({ prefix: '/', surface }))
+      expect((await send(lenient, get, { mounts })).json).toMatchObject({ principal: zoe })
+    })
   })
 
   it('is nobody when the host says so, and the surface cannot overrule it', async () => {
