@@ -10,6 +10,8 @@ const jobs: Readonly<Record<string, () => Promise<{ readonly start: StartJob }>>
   history: () => import('./jobs/history.ts'),
   latency: () => import('./jobs/latency.ts'),
   readers: () => import('./jobs/readers.ts'),
+  'postgres-turns': () => import('./jobs/postgres-turns.ts'),
+  'postgres-instances': () => import('./jobs/postgres-instances.ts'),
   routes: () => import('./jobs/routes.ts'),
 }
 

@@ -5,21 +5,25 @@ import type { Benchmark } from './benchmarks/benchmark.ts'
 import { durable } from './benchmarks/durable.ts'
 import { heap } from './benchmarks/heap.ts'
 import { cold, history } from './benchmarks/history.ts'
-import { events, firstChunk, readers, routes } from './benchmarks/http.ts'
+import { events, firstChunk, readers, routes, routesFastify } from './benchmarks/http.ts'
 import { importing } from './benchmarks/import.ts'
 import { loopBenchmarks } from './benchmarks/loop.ts'
+import { durablePostgres, instances } from './benchmarks/postgres.ts'
 import { printLines, printTable } from './harness/report.ts'
 
 const benchmarks: readonly Benchmark[] = [
   ...loopBenchmarks,
   heap,
   durable,
+  durablePostgres,
+  instances,
   history,
   cold,
   firstChunk,
   events,
   readers,
   routes,
+  routesFastify,
   importing,
 ]
 

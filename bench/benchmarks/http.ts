@@ -46,21 +46,28 @@ export const readers: Benchmark = {
   },
 }
 
-export const routes: Benchmark = {
-  name: 'routes',
-  what: "CPU of a small JSON route on Express: the host's own with and without us, and ours",
+const routesOn = (name: string, framework: string, ours: number): Benchmark => ({
+  name,
+  what: `CPU of a small JSON route on ${framework}: the host's own with and without us, and ours`,
   async run(): Promise<Report> {
-    const subjects = ['host alone', 'host with us', 'our route']
-    const result = await interleave({ job: 'routes', subjects, rounds: 15 })
-    const all = measurements(result, 'cpuUs', 'us/request CPU', 'host alone')
+    const [alone, mounted, own] = [
+      `${framework}: host alone`,
+      `${framework}: host with us`,
+      `${framework}: our route`,
+    ] as const
+    const result = await interleave({ job: 'routes', subjects: [alone, mounted, own], rounds: 15 })
+    const all = measurements(result, 'cpuUs', 'us/request CPU', alone)
     return {
-      benchmark: 'routes',
+      benchmark: name,
       measurements: all,
       targets: [
-        ...target(all, { subject: 'host with us', metric: 'cpuUs', of: 'ratio', atMost: 1.05 }),
-        ...target(all, { subject: 'our route', metric: 'cpuUs', of: 'ratio', atMost: 1.2 }),
+        ...target(all, { subject: mounted, metric: 'cpuUs', of: 'ratio', atMost: 1.05 }),
+        ...target(all, { subject: own, metric: 'cpuUs', of: 'ratio', atMost: ours }),
       ],
       failed: result.failed,
     }
   },
-}
+})
+
+export const routes = routesOn('routes', 'Express', 1.2)
+export const routesFastify = routesOn('routes_fastify', 'Fastify', 1.3)

@@ -1,18 +1,20 @@
 import type { RequestListener } from 'node:http'
+import { keelson } from '@keelson/adapter-fastify'
+import Fastify from 'fastify'
 import { timed } from '../harness/clocks.ts'
 import type { StartJob } from '../harness/job.ts'
 import { listen } from '../harness/listen.ts'
 import { startLoadGenerator } from '../harness/load.ts'
 import { makeScript } from '../harness/script.ts'
-import { agentServer, health, healthPath, hostApp } from '../subjects/agent-server.ts'
+import { agentServer, health, healthPath, hostApp, mounting } from '../subjects/agent-server.ts'
 import { scriptedProvider } from '../subjects/keelson.ts'
 
 const requestsPerRound = 2_000
 const concurrency = 16
 
 /**
- * Small JSON routes on Express. `host alone`: a route of the host; `host with us`: the same route behind our mount; `our
- * route`: one that we answer; `our route, first`: the same without Express around it.
+ * Small JSON routes on Express or Fastify. `host alone`: a route of the host; `host with us`: the same route with our mount
+ * on the app; `our route`: one that we answer.
  */
 export const start: StartJob = async (name) => {
   const { app, path } = await appOf(name)
@@ -24,13 +26,20 @@ export const start: StartJob = async (name) => {
   return { round }
 }
 
-async function appOf(name: string): Promise<{ app: RequestListener; path: string }> {
-  if (name === 'host alone') {
-    const app = hostApp()
-    app.get('/health', (_, response) => void response.json(health()))
-    return { app, path: '/health' }
+async function appOf(subject: string): Promise<{ app: RequestListener; path: string }> {
+  const [framework, name] = subject.split(': ')
+  const path = name === 'our route' ? healthPath : '/health'
+  if (framework === 'Fastify') {
+    const app = Fastify()
+    app.get('/health', async () => health())
+    if (name !== 'host alone') {
+      const { runtime } = await agentServer(scriptedProvider(makeScript(1, 0)))
+      await app.register(keelson(runtime, mounting))
+    }
+    await app.ready()
+    return { app: app.routing, path }
   }
-  const { app } = await agentServer(scriptedProvider(makeScript(1, 0)))
+  const { app } = name === 'host alone' ? { app: hostApp() } : await agentServer(scriptedProvider(makeScript(1, 0)))
   app.get('/health', (_, response) => void response.json(health()))
-  return { app, path: name === 'our route' ? healthPath : '/health' }
+  return { app, path }
 }

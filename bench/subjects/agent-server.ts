@@ -1,5 +1,5 @@
 import { keelson } from '@keelson/adapter-express'
-import { type Client, createRuntime, type Provider, singleOwner } from '@keelson/core'
+import { type Client, createRuntime, type Provider, type Runtime, singleOwner } from '@keelson/core'
 import { roboticus } from '@keelson/core/surfaces/roboticus'
 import { sqliteStore } from '@keelson/store-sqlite'
 import express from 'express'
@@ -9,6 +9,7 @@ export const streamPath = '/ai/api/agent/message/stream'
 export const healthPath = '/ai/api/health'
 
 interface AgentServer {
+  readonly runtime: Runtime
   readonly client: Client
   /** An Express app with a route of its own and the surface below `/ai`. */
   readonly app: ReturnType<typeof express>
@@ -25,6 +26,11 @@ export function hostApp(): ReturnType<typeof express> {
 
 export const health = () => ({ status: 'ok', version: '0.1.0', agent: 'bench', uptime_seconds: 12 })
 
+export const mounting = {
+  mounts: [{ prefix: '/ai', surface: roboticus() }],
+  authenticate: () => singleOwner('bench'),
+}
+
 /** An agent behind Express, on a database in memory. */
 export async function agentServer(provider: Provider): Promise<AgentServer> {
   const runtime = createRuntime({
@@ -35,14 +41,10 @@ export async function agentServer(provider: Provider): Promise<AgentServer> {
   await runtime.start()
   const client = runtime.as(singleOwner('bench'))
   const app = hostApp()
-  app.use(
-    keelson(runtime, {
-      mounts: [{ prefix: '/ai', surface: roboticus() }],
-      authenticate: () => singleOwner('bench'),
-    }),
-  )
+  app.use(keelson(runtime, mounting))
   let number = 0
   return {
+    runtime,
     client,
     app,
     async bodies(count) {
