@@ -99,6 +99,7 @@ export function createDispatcher<Client>(options: DispatcherOptions<Client>): Di
   const call = async (match: Match<Client>, request: HttpRequest): Promise<HttpResponse> => {
     if (!started) await ready()
     const { route, mount, params, failure } = match
+    await mount.surface.admit?.(request)
     if (route === undefined) throw failure ?? httpErrors.NOT_FOUND()
     const principal = await identify(match, route, request)
     if (failure !== undefined) throw failure
@@ -110,7 +111,7 @@ export function createDispatcher<Client>(options: DispatcherOptions<Client>): Di
         await readJson(request, mount.surface.bodyLimit, route.bodyOptional === true),
         httpErrors.INVALID_BODY,
       ))
-    const client = options.as(principal, { signal: request.signal, requestOrigin: originOf(request) })
+    const client = options.as(principal, { signal: request.signal, requestOrigin: originOf(mount.surface, request) })
     const answer = await route.handle({ client, principal, params, query, body, request })
     return encodeAnswer(mount, answer, {
       bodyless: request.method === 'HEAD',
@@ -128,7 +129,7 @@ export function createDispatcher<Client>(options: DispatcherOptions<Client>): Di
       } catch (thrown) {
         const error = clientGone(thrown, request) ? httpErrors.CLIENT_GONE() : thrown
         if (isDefect(error)) report(error, match, request)
-        return encodeFailure(match.mount, toKeelsonError(error), request.method === 'HEAD')
+        return encodeFailure(match.mount, toKeelsonError(error), request)
       }
     },
     ready,
@@ -142,10 +143,10 @@ const isDefect = (error: unknown): boolean => !isKeelsonError(error) || error.ki
 const clientGone = (error: unknown, { signal }: HttpRequest): boolean =>
   signal.aborted && (error === signal.reason || (error instanceof Error && error.name === 'AbortError'))
 
-const originOf = (request: HttpRequest): RequestOrigin => ({
-  origin: request.header('origin'),
-  host: request.header('host'),
-})
+function originOf<Client>(surface: Surface<Client>, request: HttpRequest): RequestOrigin {
+  const [origin, host] = [request.header('origin'), request.header('host')]
+  return { origin: origin !== undefined && surface.trustsOrigin?.(origin, host) ? undefined : origin, host }
+}
 
 async function validate(
   schema: StandardSchemaV1 | undefined,

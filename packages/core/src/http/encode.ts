@@ -1,6 +1,6 @@
 import type { KeelsonError } from '../kernel/errors.ts'
 import { statusOf } from './errors.ts'
-import type { HttpResponse, HttpStream } from './message.ts'
+import type { HttpRequest, HttpResponse, HttpStream } from './message.ts'
 import type { MountedSurface } from './mounted.ts'
 import { lowerCaseNames } from './mounts.ts'
 import type { Answer } from './surface.ts'
@@ -45,15 +45,16 @@ export function encodeAnswer<Client>(
 export function encodeFailure<Client>(
   { surface, headers: common }: MountedSurface<Client>,
   error: KeelsonError,
-  bodyless: boolean,
+  request: HttpRequest,
 ): HttpResponse {
+  const bodyless = request.method === 'HEAD'
   const headers: Record<string, string> = { ...common }
   const allow = error.kind === 'method_not_allowed' ? error.details?.['allow'] : undefined
   if (typeof allow === 'string') headers['allow'] = allow
   const { retryAfterMs } = error
   if (retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
   try {
-    const { status, body, headers: own } = surface.encodeError(error)
+    const { status, body, headers: own } = surface.encodeError(error, request)
     return complete(status, headers, jsonType, JSON.stringify(body), own, bodyless)
   } catch {
     const text = JSON.stringify({ error: error.kind === 'internal' ? 'internal error' : error.message })

@@ -83,8 +83,18 @@ export interface Surface<Client> {
    * one that asks for one, callers prove themselves to that one instead.
    */
   readonly unprotected?: boolean
-  /** The system's error body and status. */
-  encodeError(error: KeelsonError): { status: number; body: Json; headers?: Readonly<Record<string, string>> }
+  /** Refuses a request whoever sends it, by throwing: e.g. one that a foreign page had the browser send. Asked first. */
+  admit?(request: HttpRequest): void | Promise<void>
+  /**
+   * Whether a write under ambient credentials may come from this origin although it is not that of the host. Asked where
+   * there is one and it differs.
+   */
+  trustsOrigin?(origin: string, host: string | undefined): boolean
+  /** The system's error body and status. The request is missing where the answer is only described. */
+  encodeError(
+    error: KeelsonError,
+    request?: HttpRequest,
+  ): { status: number; body: Json; headers?: Readonly<Record<string, string>> }
   /** What `authenticate` looks at, by name; for OpenAPI. */
   readonly security?: Readonly<Record<string, SecurityScheme>>
   /** Schema of `encodeError`'s bodies; for OpenAPI. */

@@ -80,6 +80,30 @@ describe('who calls', () => {
     })
   })
 
+  it('does not matter to a surface that refuses the request', async () => {
+    const admit = (request: HttpRequest) => {
+      if (request.header('origin') === 'https://evil.test') throw errors.TEAPOT()
+    }
+    const authenticate = vi.fn(() => ann)
+    const surface = testSurface('s', [open], { admit, authenticate })
+    const evil = testRequest({ path: '/x', headers: { origin: 'https://evil.test' } })
+    expect(await send(surface, evil)).toMatchObject({ status: 409, json: { code: 'TEAPOT' } })
+    expect(authenticate).not.toHaveBeenCalled()
+    expect((await send(surface, get)).status).toBe(200)
+  })
+
+  it('may come from an origin that the surface trusts', async () => {
+    const as = vi.fn()
+    const surface = testSurface('s', [closed], { trustsOrigin: (origin) => origin === 'http://localhost:3000' })
+    for (const origin of ['http://localhost:3000', 'https://evil.test']) {
+      await send(surface, testRequest({ path: '/x', headers: { origin, host: 'h' } }), { as })
+    }
+    expect(as.mock.calls.map(([, context]) => context.requestOrigin)).toEqual([
+      { origin: undefined, host: 'h' },
+      { origin: 'https://evil.test', host: 'h' },
+    ])
+  })
+
   it('is nobody when the host says so, and the surface cannot overrule it', async () => {
     const authenticate = vi.fn(() => ann)
     const { status, json } = await send(testSurface('s', [closed], { authenticate }), get, { authenticate: () => null })
