@@ -1,0 +1,44 @@
+export type {
+  ChangeConfig,
+  CodeDrift,
+  ConfigChanged,
+  ConfigDifference,
+  ConfigPatch,
+  GenerationContent,
+  GenerationList,
+  Numbering,
+  RollBack,
+  SetSettings,
+  SettingState,
+} from './contract.ts'
+export {
+  configErrors,
+  configOperations,
+  providerKeyEntry,
+  providerKeyErrors,
+  providerKeyOperations,
+  settingErrors,
+  settingOperations,
+} from './contract.ts'
+export type {
+  ConfigContent,
+  ConfigDraft,
+  ConfigProblem,
+  ConfigReader,
+  ConfigSection,
+  ConfigSnapshot,
+} from './section.ts'
+export { emptyContent } from './section.ts'
+export type {
+  ActivatedGeneration,
+  AddedGeneration,
+  AddGeneration,
+  CodeLayer,
+  ConfigHead,
+  ConfigStore,
+  Generation,
+  NewGeneration,
+  Retention,
+  StoredContent,
+} from './store.ts'
+export type { SecretVault } from './vault.ts'
