@@ -3,6 +3,20 @@ import { type AgentDefinition, agentOperations } from './capabilities/agents/ind
 import { createAgents } from './capabilities/agents/service.ts'
 import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
+import { surfacesSection } from './capabilities/config/documents.ts'
+import {
+  type ConfigSection,
+  configOperations,
+  emptyContent,
+  providerKeyOperations,
+  type SecretVault,
+  type SettingDefinitions,
+  settingOperations,
+} from './capabilities/config/index.ts'
+import { createProviderKeys } from './capabilities/config/provider-keys.ts'
+import { createConfig } from './capabilities/config/service.ts'
+import { createSettings } from './capabilities/config/setting-values.ts'
+import { settingsSection } from './capabilities/config/settings.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
   attachOperation,
@@ -24,11 +38,12 @@ import { sessionOperations } from './capabilities/sessions/index.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { systemOperations } from './capabilities/system/index.ts'
 import { createSystem } from './capabilities/system/service.ts'
+import { type Tool, toolsSection } from './capabilities/tools/index.ts'
 import { authorize, createDoor, type Door } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
-import { type Store, storeErrors } from './stores.ts'
+import { type Store, type StoreChange, storeErrors } from './stores.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
@@ -37,6 +52,14 @@ export interface RuntimeOptions {
   readonly store: Store
   readonly providers: readonly Provider[]
   readonly agents: readonly AgentDefinition[]
+  /** Tools that agents made by configuration may name, besides those of `agents`. */
+  readonly tools?: readonly Tool[]
+  /** What `defineSettings` made. */
+  readonly settings?: SettingDefinitions
+  /** Where secrets are kept. Without it, what would keep one is refused with `VAULT_MISSING`. */
+  readonly vault?: SecretVault
+  /** How many of a tenant's newest generations stay, besides those that are pinned or in use. @default 1_000 */
+  readonly keepGenerations?: number
   readonly limits?: Partial<TurnLimits>
   /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
   readonly deciders?: 'operator' | 'owner'
@@ -61,9 +84,12 @@ export interface Client {
   attach(turn: string): TurnHandle
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
+  readonly config: Door<typeof configOperations>
   readonly models: Door<typeof modelOperations>
+  readonly providerKeys: Door<typeof providerKeyOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
+  readonly settings: Door<typeof settingOperations>
   readonly system: Door<typeof systemOperations>
   readonly turns: Door<typeof turnOperations>
 }
@@ -107,8 +133,31 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   let endChanges = () => {}
   const ready = () => (state === 'started' ? undefined : start())
 
-  const agents = createAgents(options.agents)
+  const vault = options.vault ?? null
   const models = createModels(options.providers)
+  const agents = createAgents({
+    definitions: options.agents,
+    tools: options.tools ?? [],
+    hasModel: (id) => models.find(id) !== null,
+    active: (tenant) => config.reader.active(tenant),
+  })
+  const definitions = options.settings ?? {}
+  /** What can be configured: each capability's own section. */
+  const sections: readonly ConfigSection[] = [
+    agents.section,
+    toolsSection(agents.tools),
+    settingsSection(definitions),
+    surfacesSection,
+  ]
+  const config = createConfig({
+    store: store.config,
+    sections,
+    clock,
+    keep: options.keepGenerations ?? 1_000,
+    report: reportError,
+  })
+  const settings = createSettings({ definitions, config, vault })
+  const providerKeys = createProviderKeys({ vault, providers: options.providers.map(({ id }) => id) })
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,
@@ -122,6 +171,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     sessions: store.sessions,
     approvals: store.approvals,
     agents,
+    config: config.reader,
     models,
     realtime,
     clock,
@@ -140,7 +190,11 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     followUp,
     report: reportError,
   })
-  const system = createSystem({ clock, version: packageJson.version, agents: () => agents.all })
+  const system = createSystem({
+    clock,
+    version: packageJson.version,
+    agents: ({ tenant }) => agents.within(config.known(tenant)?.content ?? emptyContent).all,
+  })
 
   /** Carries out an approved call of a turn that did not wait, as a turn of its own in the same session. */
   async function followUp({ id, arguments: text, session, subject, tenant, tool, toolCall, turn }: Approval) {
@@ -160,9 +214,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const doors = {
     agents: createDoor(agentOperations, agents, ready),
     approvals: createDoor(approvalOperations, approvals, ready),
+    config: createDoor(configOperations, config, ready),
     models: createDoor(modelOperations, models, ready),
+    providerKeys: createDoor(providerKeyOperations, providerKeys, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
+    settings: createDoor(settingOperations, settings, ready),
     system: createDoor(systemOperations, system, () => undefined),
     turns: createDoor(turnOperations, loop, ready),
   }
@@ -186,14 +243,23 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     get approvals() {
       return new doors.approvals(this.#context)
     }
+    get config() {
+      return new doors.config(this.#context)
+    }
     get models() {
       return new doors.models(this.#context)
+    }
+    get providerKeys() {
+      return new doors.providerKeys(this.#context)
     }
     get realtime() {
       return new doors.realtime(this.#context)
     }
     get sessions() {
       return new doors.sessions(this.#context)
+    }
+    get settings() {
+      return new doors.settings(this.#context)
     }
     get system() {
       return new doors.system(this.#context)
@@ -220,6 +286,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       throw error
     })
     opened = true
+    // Before any turn goes on: it must find the generation it began with.
+    await config.start()
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
     await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
@@ -228,7 +296,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     // Each on its own: an instance that is slow to sweep is not dead.
     if (!store.exclusive) endHeartbeat = repeat(heartbeat, leaseMs / 6, 'heartbeat')
     endSweep = repeat(sweep, leaseMs / 3, 'sweep')
-    const hint = ({ turn }: { readonly turn: string }) => {
+    const hint = ({ config: tenant, turn }: StoreChange) => {
+      if (tenant !== undefined) config.touch(tenant)
+      if (turn === undefined) return
       realtime.touch(turn)
       held.changed(turn)
     }
@@ -244,6 +314,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   async function sweep(): Promise<void> {
     if (!store.exclusive) {
+      await config.sweep().catch((error) => reportError(error, 'config'))
       await takeOver(staleBefore())
       await held.sweep()
     }

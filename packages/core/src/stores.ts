@@ -1,9 +1,22 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
+import type { ConfigStore } from './capabilities/config/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
+export type {
+  ActivatedGeneration,
+  AddedGeneration,
+  AddGeneration,
+  CodeLayer,
+  ConfigHead,
+  ConfigStore,
+  Generation,
+  NewGeneration,
+  Retention,
+  StoredContent,
+} from './capabilities/config/index.ts'
 export type {
   Accepted,
   AcceptTurn,
@@ -43,15 +56,21 @@ export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
 
+/** What was changed: a turn was written to, or the pointer of a tenant's configuration has moved. */
+export type StoreChange =
+  | { readonly turn: string; readonly config?: never }
+  | { readonly config: string; readonly turn?: never }
+
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {
-  /** Tells of every turn that another instance has written to, after it was stored. Returns what ends it. */
-  subscribe(listener: (change: { readonly turn: string }) => void): () => void
+  /** Tells of every change that another instance has made, after it was stored. Returns what ends it. */
+  subscribe(listener: (change: StoreChange) => void): () => void
 }
 
 /** What a database must be able to do: one narrow port per capability. */
 export interface Store {
   readonly approvals: ApprovalStore
+  readonly config: ConfigStore
   readonly loop: LoopStore
   readonly sessions: SessionStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */

@@ -93,6 +93,8 @@ export interface ToolCallTable {
   output: string
   started_at: number
   ended_at: number | null
+  /** Of the tool's name and schema; null for a call that was stored before there was one, or of no known tool. */
+  tool_hash: string | null
 }
 
 export interface ApprovalTable {
@@ -115,6 +117,51 @@ export interface ApprovalTable {
   decided_at: number | null
   created_at: number
   expires_at: number
+  tool_hash: string | null
+}
+
+export interface ConfigHeadTable {
+  tenant: string
+  active: number
+  latest: number
+  revision: number
+}
+
+export interface ConfigGenerationTable {
+  tenant: string
+  number: number
+  parent: number
+  author: string
+  description: string
+  made_by: string
+  content_hash: string
+  code_hash: string
+  pinned: number
+  /** When the pointer last left it. */
+  left_at: number | null
+  created_at: number
+}
+
+export interface ConfigContentTable {
+  tenant: string
+  hash: string
+  format: number
+  /** JSON. */
+  content: string
+}
+
+export interface ConfigCodeTable {
+  tenant: string
+  hash: string
+  /** JSON. */
+  definitions: string
+  created_at: number
+}
+
+/** One row: who holds it writes, and its number orders what was written. */
+export interface ConfigStateTable {
+  id: number
+  revision: number
 }
 
 export interface InstanceTable {
@@ -136,5 +183,10 @@ export interface Database {
   tool_calls: ToolCallTable
   approvals: ApprovalTable
   instances: InstanceTable
+  config_heads: ConfigHeadTable
+  config_generations: ConfigGenerationTable
+  config_contents: ConfigContentTable
+  config_codes: ConfigCodeTable
+  config_state: ConfigStateTable
   schema_version: SchemaVersionTable
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Store, StoreChanges } from '@keelson/core/stores'
+import type { Store, StoreChange, StoreChanges } from '@keelson/core/stores'
 import { createListener } from './listener.ts'
 import type { PostgresListenClient } from './pool.ts'
 
@@ -13,11 +13,19 @@ export interface ChangesOptions {
   report(error: unknown): void
 }
 
-/** What instances tell each other: which turns have changed, by id and nothing more. */
+/** What a line says was changed. Turns are told by their bare ids. */
+const configLine = 'config:'
+
+const changeOf = (line: string): StoreChange =>
+  line.startsWith(configLine) ? { config: decodeURIComponent(line.slice(configLine.length)) } : { turn: line }
+
+/** What instances tell each other: which turns and whose configuration have changed, by id and nothing more. */
 export interface Changes {
   readonly port: StoreChanges
   /** Tells the other instances, soon: what comes while a notification is under way goes with the next one. */
   announce(...turns: readonly (string | undefined)[]): void
+  /** The same of tenants whose configuration has moved. */
+  announceConfig(...tenants: readonly string[]): void
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -25,7 +33,7 @@ export interface Changes {
 export function createChanges({ schema, connect, notify, report }: ChangesOptions): Changes {
   const channel = `keelson ${schema}`
   const sender: string = randomUUID()
-  const listeners = new Set<(change: { readonly turn: string }) => void>()
+  const listeners = new Set<(change: StoreChange) => void>()
   const waiting = new Set<string>()
   let sending = false
   let stopped = false
@@ -33,17 +41,24 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
   const listener = createListener({ connect, channel, heard, report })
 
   function heard(payload: string): void {
-    const [from, ...turns] = payload.split('\n')
+    const [from, ...lines] = payload.split('\n')
     if (from === sender) return
-    for (const turn of turns) {
+    for (const line of lines) {
       for (const tell of [...listeners]) {
         try {
-          tell({ turn })
+          tell(changeOf(line))
         } catch (error) {
           report(error)
         }
       }
     }
+  }
+
+  function tellOf(...lines: readonly (string | undefined)[]): void {
+    for (const line of lines) if (line !== undefined) waiting.add(line)
+    if (sending || waiting.size === 0) return
+    sending = true
+    setImmediate(() => void send())
   }
 
   async function send(): Promise<void> {
@@ -72,17 +87,16 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
   return {
     port: {
       subscribe(tell) {
-        const own = (change: { readonly turn: string }) => tell(change)
+        const own = (change: StoreChange) => tell(change)
         listeners.add(own)
         return () => listeners.delete(own)
       },
     },
 
-    announce(...turns) {
-      for (const turn of turns) if (turn !== undefined) waiting.add(turn)
-      if (sending || waiting.size === 0) return
-      sending = true
-      setImmediate(() => void send())
+    announce: tellOf,
+
+    announceConfig(...tenants) {
+      tellOf(...tenants.map((tenant) => `${configLine}${encodeURIComponent(tenant.toWellFormed())}`))
     },
 
     start: () => listener.start(),
@@ -94,9 +108,28 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
 }
 
 /** The store, telling the other instances of what its verbs have changed once that is stored. */
-export function announcing(store: Store, { announce }: Pick<Changes, 'announce'>): Pick<Store, 'loop' | 'approvals'> {
-  const { approvals, loop } = store
+export function announcing(
+  store: Store,
+  { announce, announceConfig }: Pick<Changes, 'announce' | 'announceConfig'>,
+): Pick<Store, 'approvals' | 'config' | 'loop'> {
+  const { approvals, config, loop } = store
   return {
+    config: {
+      ...config,
+
+      async add(tenant, add) {
+        const added = await config.add(tenant, add)
+        if (added.outcome !== 'conflict') announceConfig(tenant)
+        return added
+      },
+
+      async activate(tenant, number, base, at) {
+        const activated = await config.activate(tenant, number, base, at)
+        if (activated.outcome === 'activated') announceConfig(tenant)
+        return activated
+      },
+    },
+
     loop: {
       ...loop,
 

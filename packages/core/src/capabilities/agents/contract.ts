@@ -4,10 +4,15 @@ import type { Agent } from './agent.ts'
 
 export const agentErrors = defineErrors({
   AGENT_NOT_FOUND: { kind: 'not_found', message: 'no such agent' },
+  AGENT_DISABLED: { kind: 'not_found', message: 'the agent is switched off' },
   AGENT_INVALID: { kind: 'bad_request', message: 'the agent is not defined correctly' },
 })
 
 export const agentOperations = {
-  get: operation<{ id: string }, Agent>({ auth: 'caller', effect: 'read', errors: ['AGENT_NOT_FOUND'] }),
+  get: operation<{ id: string }, Agent>({
+    auth: 'caller',
+    effect: 'read',
+    errors: ['AGENT_NOT_FOUND', 'AGENT_DISABLED'],
+  }),
   list: operation<void, readonly Agent[]>({ auth: 'caller', effect: 'read', errors: [] }),
 }

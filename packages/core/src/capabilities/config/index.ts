@@ -29,6 +29,14 @@ export type {
   ConfigSnapshot,
 } from './section.ts'
 export { emptyContent } from './section.ts'
+export { readSetting } from './setting-values.ts'
+export {
+  defineSettings,
+  type SettingDefinition,
+  type SettingDefinitions,
+  type SettingValues,
+  settingMask,
+} from './settings.ts'
 export type {
   ActivatedGeneration,
   AddedGeneration,

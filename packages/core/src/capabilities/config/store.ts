@@ -51,6 +51,8 @@ export interface CodeLayer {
 export interface AddGeneration {
   readonly generation: NewGeneration
   readonly code: CodeLayer
+  /** True for a content that sets nothing, which is also that of generation 0. */
+  readonly empty: boolean
   /** The pointer that the content was made from; when it has moved since, nothing is written. */
   readonly base: number
   /** `reuse`: where a generation of the same content exists, the newest of them is activated instead. */
@@ -105,14 +107,10 @@ export interface ConfigStore {
   activate(tenant: string, number: number, base: number, at: number): Promise<ActivatedGeneration>
 
   /**
-   * For each tenant with a head that has not seen this code layer: a generation with the content of the active one, made
-   * active, at most `limit` of them. Atomic; of instances that start at once one makes it. Returns the new heads.
+   * For each tenant that is not on 0 and has not seen this code layer: a generation with the content of the active one,
+   * made active. Atomic; of instances that start at once one makes it. Returns how many were made.
    */
-  deploy(
-    code: CodeLayer,
-    made: { readonly author: string; readonly description: string; readonly trigger: string; readonly at: number },
-    limit: number,
-  ): Promise<ConfigHead[]>
+  deploy(code: CodeLayer, made: Pick<Generation, 'author' | 'description' | 'trigger' | 'createdAt'>): Promise<number>
 
   /** Null when there is no such generation. */
   pin(tenant: string, number: number, pinned: boolean): Promise<Generation | null>

@@ -3,6 +3,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
+import type { ConfigReader } from '../config/index.ts'
 import type { Models } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
@@ -13,7 +14,8 @@ export interface LoopDependencies {
   readonly store: LoopStore
   readonly sessions: SessionStore
   readonly approvals: ApprovalStore
-  readonly agents: Agents
+  readonly agents: Pick<Agents, 'within'>
+  readonly config: ConfigReader
   readonly models: Models
   readonly realtime: Realtime
   readonly clock: Clock

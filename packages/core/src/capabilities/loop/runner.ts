@@ -9,6 +9,7 @@ import type { Leftover, OutcomeDecision } from './resume-turn.ts'
 import { runTurn } from './run-turn.ts'
 import type { ResumedTurn, StartedTurn } from './store.ts'
 import { TurnRun } from './turn-run.ts'
+import { setUpTurn } from './turn-setup.ts'
 
 /** A turn that could not be recorded is tried again after this; doubles up to a minute. */
 const firstRetryMs = 1_000
@@ -16,6 +17,7 @@ const longestRetryMs = 60_000
 /** A turn that a store which works refuses so often is given up: every try may call a model. */
 const mostRetries = 5
 const takeOverBatch = 50
+const internal = { code: 'INTERNAL', message: 'internal error' }
 /** More than one turn can ask for. */
 const mostApprovals = 10_000
 
@@ -56,7 +58,7 @@ export interface Runner {
 }
 
 export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
-  const { agents, approvals, clock, histories, instance, limits, models, newId, realtime, report, store } = dependencies
+  const { approvals, clock, histories, instance, limits, newId, realtime, report, store } = dependencies
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
   const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
@@ -105,7 +107,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           : { type: 'turn.started', session: turn.session, agent: turn.agent, at },
       )
       live.publish()
-      const setup = prepare(started)
+      const givenUp = (unrecorded.get(turn.id) ?? 0) > mostRetries
+      const setup = givenUp ? { error: internal } : await setUpTurn(turn, dependencies)
       if ('error' in setup) {
         live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
@@ -164,19 +167,6 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     if (stopping.signal.aborted) return
     const open = await approvals.list(reach, { limit: 1, offset: 0 }, { turn, status: 'pending' })
     if (open.length === 0) await resume(turn, 'approval', null)
-  }
-
-  /** The agent and the models of a turn, or why there are none any more. */
-  function prepare({ turn }: StartedTurn) {
-    if ((unrecorded.get(turn.id) ?? 0) > mostRetries) return { error: { code: 'INTERNAL', message: 'internal error' } }
-    try {
-      const agent = agents.find(turn.agent)
-      const { chosen = null, strategy } = turn.selection ?? {}
-      return { agent, candidates: models.select(agent.models, strategy === 'override' ? chosen : null).candidates }
-    } catch (error) {
-      if (!isKeelsonError(error)) throw error
-      return { error: { code: error.code, message: error.message } }
-    }
   }
 
   /** The store did not take it: the lease is still ours, and the turn is where its last commit point left it. */

@@ -28,7 +28,7 @@ export interface Loop extends Implementation<typeof turnOperations> {
 }
 
 export function createLoop(dependencies: LoopDependencies): Loop {
-  const { agents, clock, instance, limits, models, newId, ready, realtime, sessions, store } = dependencies
+  const { agents, clock, config, instance, limits, models, newId, ready, realtime, sessions, store } = dependencies
   const runner = createRunner({ ...dependencies, histories: new HistoryCache(sessions, limits.historyBytes) })
 
   async function accept(
@@ -37,12 +37,15 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     options: RunOptions,
     continues: string | null,
   ): Promise<AcceptedTurn> {
-    const agent = agents.find(agentId)
-    const input = checkMessage(options.message, limits.messageBytes, continues !== null)
     const starting = ready()
     if (starting !== undefined) await starting
+    const active = config.active(context.principal.tenant)
+    // Without a wait while it is in memory: every turn comes by here.
+    const { content, generation } = active instanceof Promise ? await active : active
+    const agent = agents.within(content).find(agentId)
+    const input = checkMessage(options.message, limits.messageBytes, continues !== null)
     const target = await targetOf(context, agent, options)
-    return outcomeOf(await offer(context.principal, agentId, input, options, continues, target))
+    return outcomeOf(await offer(context.principal, agentId, generation, input, options, continues, target))
   }
 
   async function targetOf(context: CallContext, agent: Agent, options: RunOptions): Promise<Target> {
@@ -67,6 +70,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   function offer(
     principal: Principal,
     agent: string,
+    generation: number,
     input: readonly Part[],
     options: RunOptions,
     continues: string | null,
@@ -87,7 +91,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
           id: newId(),
           session,
           agent,
-          generation: 0,
+          generation,
           options: {
             authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
             approvals: options.approvals ?? 'suspend',
