@@ -5,7 +5,7 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 1, approvals: 1 }
+const versions = { sessions: 1, loop: 1, approvals: 1, config: 1 }
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -31,7 +31,9 @@ describe('migration', () => {
   it('makes every table, checked by type, and remembers its version', async () => {
     const file = newFile()
     await (await openStore(file)).close()
-    const tables = ['approvals', 'instances', 'messages', 'schema_version', 'sessions', 'tool_calls', 'turns']
+    const config = ['config_codes', 'config_contents', 'config_generations', 'config_heads', 'config_state']
+    const others = ['instances', 'messages', 'schema_version', 'sessions', 'tool_calls', 'turns']
+    const tables = ['approvals', ...config, ...others]
     expect(tablesOf(file)).toEqual(tables)
     expect(
       inspect(
@@ -77,10 +79,14 @@ describe('migration', () => {
   it('adds what an older file lacks', async () => {
     const file = newFile()
     await (await openStore(file)).close()
-    inspect(file, 'drop table approvals')
+    for (const table of tablesOf(file).filter((name) => /^(approvals|config_.*)$/.test(name))) {
+      inspect(file, `drop table ${table}`)
+    }
+    inspect(file, 'drop index turns_on_generation')
+    inspect(file, 'alter table tool_calls drop column tool_hash')
     inspect(file, `update schema_version set versions = '{"sessions":1,"loop":1}'`)
     await (await openStore(file)).close()
-    expect(tablesOf(file)).toContain('approvals')
+    expect(tablesOf(file)).toEqual(expect.arrayContaining(['approvals', 'config_heads']))
     expect(storedVersions(file)).toEqual(versions)
   })
 
