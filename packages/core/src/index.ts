@@ -1,10 +1,36 @@
-export { type Agent, type AgentDefinition, agentErrors, defineAgent } from './capabilities/agents/index.ts'
+export { type Agent, type AgentDefinition, type AgentEntry, agentErrors, defineAgent } from './capabilities/agents/index.ts'
 export {
   type Approval,
   type ApprovalStatus,
   approvalErrors,
   type DecideApproval,
 } from './capabilities/approvals/index.ts'
+export {
+  type ChangeConfig,
+  type CodeDrift,
+  type ConfigChanged,
+  type ConfigContent,
+  type ConfigDifference,
+  type ConfigPatch,
+  type ConfigProblem,
+  configErrors,
+  defineSettings,
+  type Generation,
+  type GenerationContent,
+  type GenerationList,
+  type Numbering,
+  providerKeyErrors,
+  type RollBack,
+  readSetting,
+  type SecretVault,
+  type SetSettings,
+  type SettingDefinition,
+  type SettingDefinitions,
+  type SettingState,
+  type SettingValues,
+  settingErrors,
+  settingMask,
+} from './capabilities/config/index.ts'
 export {
   loopErrors,
   type OutcomeDecision,
@@ -64,6 +90,7 @@ export {
   type SchemaTool,
   type Tool,
   type ToolContext,
+  type ToolOverrides,
   toolErrors,
 } from './capabilities/tools/index.ts'
 export { accessErrors } from './contract/invoke.ts'

@@ -120,7 +120,7 @@ export function createConfig({ store, sections, clock, keep, report }: ConfigDep
     for (let tries = 1; ; tries += 1) {
       const base = await baseOf(tenant, expected)
       const result = await attempt(base)
-      if ('outcome' in result) return result
+      if ('generation' in result) return result
       if (expected !== undefined || tries === mostTries) throw conflict(base, result.active)
     }
   }
