@@ -1,4 +1,10 @@
-export { type Agent, type AgentDefinition, type AgentEntry, agentErrors, defineAgent } from './capabilities/agents/index.ts'
+export {
+  type Agent,
+  type AgentDefinition,
+  type AgentEntry,
+  agentErrors,
+  defineAgent,
+} from './capabilities/agents/index.ts'
 export {
   type Approval,
   type ApprovalStatus,
@@ -53,6 +59,7 @@ export {
   noUsage,
   type Provider,
   type RegisteredModel,
+  type RegisteredProvider,
   type ToolDescription,
 } from './capabilities/models/index.ts'
 export { type Listen, realtimeErrors, type Ticket, type TurnListener } from './capabilities/realtime/index.ts'

@@ -157,7 +157,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     report: reportError,
   })
   const settings = createSettings({ definitions, config, vault })
-  const providerKeys = createProviderKeys({ vault, providers: options.providers.map(({ id }) => id) })
+  const providerKeys = createProviderKeys({ vault, has: (provider) => models.find(`${provider}/-`) !== null })
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,

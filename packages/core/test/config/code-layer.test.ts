@@ -120,7 +120,11 @@ describe('a content that this code does not know', () => {
   test.each([
     ['of a newer format', { format: 2, content: '{"agents":{}}' }, 'CONFIG_TOO_NEW'],
     ['with a section of a newer version', { format: 1, content: '{"holograms":{"a":{"b":1}}}' }, 'CONFIG_TOO_NEW'],
-    ['that is not what was stored', { format: 1, content: '{"agents":{"clerk":{"name":"Mallory"}}}' }, 'CONFIG_DAMAGED'],
+    [
+      'that is not what was stored',
+      { format: 1, content: '{"agents":{"clerk":{"name":"Mallory"}}}' },
+      'CONFIG_DAMAGED',
+    ],
   ])('%s is refused and kept as it is', async (_, { format, content }, code) => {
     const { createHash } = await import('node:crypto')
     const hash = code === 'CONFIG_DAMAGED' ? 'another hash' : createHash('sha256').update(content).digest('hex')
@@ -146,7 +150,13 @@ describe('a content that this code does not know', () => {
     await store.open()
     const hash = createHash('sha256').update(content).digest('hex')
     await store.config.add('default', {
-      generation: { author: 'x', description: '', trigger: 'change', createdAt: 1, content: { hash, format: 1, content } },
+      generation: {
+        author: 'x',
+        description: '',
+        trigger: 'change',
+        createdAt: 1,
+        content: { hash, format: 1, content },
+      },
       code: { hash: 'newer code', definitions: '{}' },
       empty: false,
       base: 1,
@@ -165,7 +175,8 @@ describe('a content that this code does not know', () => {
 })
 
 describe('a call that waits for a person', () => {
-  const asks = () => answering(({ messages }) => (messages.at(-1)?.role === 'user' ? callTool('lookup', { what: 'x' }) : say('done')))
+  const asks = () =>
+    answering(({ messages }) => (messages.at(-1)?.role === 'user' ? callTool('lookup', { what: 'x' }) : say('done')))
 
   const resumed = async (then: AgentDefinition) => {
     const deploy = deploys()
@@ -208,7 +219,10 @@ describe('a call that waits for a person', () => {
   })
 
   test('keeps the tool that its generation gave the agent, and the approval names it', async () => {
-    const { client } = await desk({ model: asks(), agents: [clerk({ tools: [lookup(undefined, { approval: 'always' })] })] })
+    const { client } = await desk({
+      model: asks(),
+      agents: [clerk({ tools: [lookup(undefined, { approval: 'always' })] })],
+    })
     await client.config.change({ patch: { agents: { clerk: { name: 'A' } } } })
     const { turn } = await client.run('clerk', { message: 'x' }).outcome
     await client.config.change({ patch: { agents: { clerk: { tools: [] } } } })
@@ -270,7 +284,9 @@ describe('the cost', () => {
     expect(asked.filter((sql) => sql.includes('config_contents'))).toEqual([])
     expect(asked).toHaveLength(2)
     asked.length = 0
-    expect(await client.config.diff({ from: 17, to: 9_942 })).toMatchObject([{ from: { count: 16 }, to: { count: 41 } }])
+    expect(await client.config.diff({ from: 17, to: 9_942 })).toMatchObject([
+      { from: { count: 16 }, to: { count: 41 } },
+    ])
     expect(asked).toHaveLength(2)
     const rolled = await client.config.rollback({ generation: 4_242 })
     expect(rolled.generation).toMatchObject({ number: 10_001, parent: 10_000 })
@@ -282,6 +298,8 @@ test('a runtime is refused two agents, tools or settings that cannot be told apa
   const runtime = createRuntime({ store: sqliteStore(':memory:'), agents: two, providers: [answering(() => say('x'))] })
   const client = runtime.as(singleOwner('code'))
   const change = client.config.change({ patch: { agents: { c: { tools: ['lookup'], models: ['scripted/x'] } } } })
-  await expect(change).rejects.toMatchObject({ details: { problems: [{ problem: expect.stringContaining('several agents') }] } })
+  await expect(change).rejects.toMatchObject({
+    details: { problems: [{ problem: expect.stringContaining('several agents') }] },
+  })
   await runtime.stop()
 })

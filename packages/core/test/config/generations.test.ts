@@ -14,7 +14,13 @@ describe('a change', () => {
     expect(await instructions()).toBe('You help.')
     const { generation, outcome } = await client.config.change({ patch: instruct('Be brief.'), description: 'shorter' })
     expect(outcome).toBe('created')
-    expect(generation).toMatchObject({ number: 1, parent: 0, author: 'owner', description: 'shorter', trigger: 'change' })
+    expect(generation).toMatchObject({
+      number: 1,
+      parent: 0,
+      author: 'owner',
+      description: 'shorter',
+      trigger: 'change',
+    })
     expect(await instructions()).toBe('Be brief.')
     const turn = await client.run('clerk', { message: 'hello' }).accepted
     expect(turn.generation).toBe(1)
@@ -133,7 +139,11 @@ describe('numbers', () => {
     await client.config.change({ patch: instruct('one') })
     await client.config.change({ patch: instruct('two') })
     const back = await client.config.rollback({ generation: 1 })
-    expect(back).toMatchObject({ outcome: 'created', generation: { number: 3, parent: 2, trigger: 'rollback' }, drift: null })
+    expect(back).toMatchObject({
+      outcome: 'created',
+      generation: { number: 3, parent: 2, trigger: 'rollback' },
+      drift: null,
+    })
     expect(await instructions()).toBe('one')
     const zero = await client.config.rollback({ generation: 0 })
     expect(zero.generation).toMatchObject({ number: 4 })
@@ -170,7 +180,9 @@ describe('numbers', () => {
 describe('what is stored', () => {
   test('is compared entry by entry', async () => {
     const { client } = await desk()
-    await client.config.change({ patch: { agents: { clerk: { name: 'A' }, old: { instructions: 'x', models: ['t/1'] } } } })
+    await client.config.change({
+      patch: { agents: { clerk: { name: 'A' }, old: { instructions: 'x', models: ['t/1'] } } },
+    })
     await client.config.change({ patch: { agents: { old: null, clerk: { name: 'B' } }, surfaces: { demo: { a: 1 } } } })
     expect(await client.config.diff({ from: 1, to: 2 })).toEqual([
       { section: 'agents', id: 'clerk', kind: 'changed', from: { name: 'A' }, to: { name: 'B' } },
@@ -195,7 +207,8 @@ describe('what is stored', () => {
     const { client } = await desk({ keepGenerations: 5, clock: atOnce() })
     await client.config.change({ patch: { surfaces: { demo: { count: 1 } } } })
     await client.config.pin({ generation: 1 })
-    for (let count = 2; count <= 32; count += 1) await client.config.change({ patch: { surfaces: { demo: { count } } } })
+    for (let count = 2; count <= 32; count += 1)
+      await client.config.change({ patch: { surfaces: { demo: { count } } } })
     const { generations } = await client.config.list({ limit: 100 })
     expect(generations.map(({ number }) => number)).toEqual([32, 31, 30, 29, 28, 1])
     expect(await client.config.get({ generation: 1 })).toMatchObject({ pinned: true, active: false })
@@ -241,7 +254,9 @@ describe('agents by configuration', () => {
     expect(await client.run('clerk', { message: 'x' }).outcome).toMatchObject({ status: 'waiting' })
     await client.config.change({ patch: { tools: { lookup: { enabled: false } } } })
     const { turn } = await client.run('clerk', { message: 'x' }).outcome
-    expect(await client.sessions.toolCalls({ turn })).toMatchObject([{ status: 'failed', policy: { rule: 'unknown-tool' } }])
+    expect(await client.sessions.toolCalls({ turn })).toMatchObject([
+      { status: 'failed', policy: { rule: 'unknown-tool' } },
+    ])
     await expect(client.config.change({ patch: { tools: { lookup: { risk: 'wild' } } } })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     })

@@ -2,8 +2,8 @@ import { type AgentDefinition, type Client, defineAgent, type ModelRequest, type
 import {
   createTestRuntime,
   respond,
-  type ScriptStep,
   type ScriptedModel,
+  type ScriptStep,
   say,
   scriptedModel,
   type TestRuntime,

@@ -26,7 +26,9 @@ describe('a setting', () => {
       set: false,
       value: 3,
     })
-    expect(await client.settings.set({ values: { retries: 5 } })).toMatchObject([{ key: 'retries', set: true, value: 5 }])
+    expect(await client.settings.set({ values: { retries: 5 } })).toMatchObject([
+      { key: 'retries', set: true, value: 5 },
+    ])
     await client.settings.set({ values: { retries: null } })
     expect(await client.settings.get({ key: 'retries' })).toMatchObject({ set: false, value: 3 })
     expect((await client.settings.list()).map(({ key }) => key)).toEqual(Object.keys(settings))

@@ -3,19 +3,20 @@ import { providerKeyEntry, providerKeyErrors, type providerKeyOperations, settin
 import type { SecretVault } from './vault.ts'
 
 const longestKey = 8_192
+const suffix = providerKeyEntry('')
 
 export interface ProviderKeysDependencies {
   readonly vault: SecretVault | null
-  /** The ids of the providers that are registered. */
-  readonly providers: readonly string[]
+  /** Whether a provider of this name is registered. */
+  has(provider: string): boolean
 }
 
 export function createProviderKeys({
   vault,
-  providers,
+  has,
 }: ProviderKeysDependencies): Implementation<typeof providerKeyOperations> {
   function vaultFor(provider: string): SecretVault {
-    if (!providers.includes(provider)) {
+    if (!/^[\w.-]{1,128}$/.test(provider) || !has(provider)) {
       throw providerKeyErrors.PROVIDER_NOT_FOUND({ message: `no such provider: ${provider.slice(0, 64)}` })
     }
     if (!vault) throw settingErrors.VAULT_MISSING()
@@ -25,8 +26,8 @@ export function createProviderKeys({
   return {
     async list({ principal: { tenant } }) {
       const entries = (await vault?.list(tenant)) ?? []
-      const names = new Set(entries.map((each) => (typeof each === 'string' ? each : each.name)))
-      return providers.filter((provider) => names.has(providerKeyEntry(provider)))
+      const names = entries.map((each) => (typeof each === 'string' ? each : each.name))
+      return names.filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length))
     },
 
     async set({ principal: { tenant } }, { provider, key }) {

@@ -20,6 +20,12 @@ export interface RegisteredModel {
   readonly tools: boolean
 }
 
+/** A provider as the registry knows it. `*` answers for every prefix that no other one has. */
+export interface RegisteredProvider {
+  readonly id: string
+  readonly local: boolean
+}
+
 export interface Completion {
   readonly text: string
   readonly model: string
@@ -28,6 +34,7 @@ export interface Completion {
 
 export const modelOperations = {
   list: operation<void, readonly RegisteredModel[]>({ auth: 'caller', effect: 'read', errors: [] }),
+  providers: operation<void, readonly RegisteredProvider[]>({ auth: 'caller', effect: 'read', errors: [] }),
   /** One call outside any turn, e.g. to name a session. Nothing is stored. */
   complete: operation<
     { models: readonly string[]; instructions: string; prompt: string; maxOutputTokens: number },

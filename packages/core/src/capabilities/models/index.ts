@@ -1,4 +1,4 @@
-export type { Completion, RegisteredModel } from './contract.ts'
+export type { Completion, RegisteredModel, RegisteredProvider } from './contract.ts'
 export { modelErrors, modelOperations } from './contract.ts'
 export type {
   FailureClass,

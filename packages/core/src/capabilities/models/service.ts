@@ -111,6 +111,7 @@ export function createModels(providers: readonly Provider[]): Models {
     find,
     select,
     list: () => list,
+    providers: () => providers.map(({ id, local = false }) => ({ id, local })),
 
     async complete({ signal }, { models, instructions, prompt, maxOutputTokens }): Promise<Completion> {
       const { candidates } = select(models, null)

@@ -4,9 +4,11 @@ import type { Client } from '../../runtime.ts'
 import { agentRoutes } from './agent.ts'
 import { approvalRoutes } from './approvals.ts'
 import { authenticator } from './auth.ts'
+import { configRoutes } from './config.ts'
 import { encodeError } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { type RoboticusOptions, settingsOf } from './options.ts'
+import { providerRoutes } from './providers.ts'
 import { sessionRoutes } from './sessions.ts'
 import { websocketRoutes } from './websocket.ts'
 
@@ -31,8 +33,10 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
     id: 'roboticus',
     routes: [
       ...healthRoutes(settings),
+      ...configRoutes(settings),
       ...agentRoutes(settings),
       ...sessionRoutes(settings),
+      ...providerRoutes(),
       ...approvalRoutes(),
       ...websocketRoutes(),
     ],
