@@ -12,6 +12,7 @@ import openapiTypes, { astToString } from 'openapi-typescript'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { apiKey, assistant, roboticusServer } from '../surfaces/roboticus-server.ts'
+import { testVault } from '../config/scene.ts'
 import { callEverything } from './client/calls.ts'
 import { lint } from './lint.ts'
 
@@ -137,7 +138,7 @@ test('a typed client can call every route of a server', async () => {
     [[callTool('book', { room: 'garden' }), callTool('book', { room: 'tower' })], say('I asked for both.')],
     { otherwise: say('All is well.') },
   )
-  await using server = await roboticusServer({ model, agents: [assistant({ tools: [book] })] })
+  await using server = await roboticusServer({ model, agents: [assistant({ tools: [book] })], vault: testVault() })
   const called = new Map<string, number>()
   const results = await callEverything({ baseUrl: server.origin, apiKey }, (method, path, status) => {
     if (!called.has(`${method} ${path}`)) called.set(`${method} ${path}`, status)
@@ -148,6 +149,14 @@ test('a typed client can call every route of a server', async () => {
   }
   expect(results).toEqual({
     version: expect.any(String),
+    config: {
+      keySource: 'env',
+      updated: true,
+      sections: ['server', 'a2a', 'wallet'],
+      failed: null,
+      entry: 'openai_api_key',
+      removed: true,
+    },
     state: 'running',
     cost: 0,
     streamed: expect.stringContaining('stream_end'),

@@ -1,5 +1,6 @@
 import { callTool, say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
+import { testVault } from '../config/scene.ts'
 import {
   type Asked,
   assistant,
@@ -91,7 +92,9 @@ const message = {
   react_turns: 2,
 }
 
-/** Every route of the five sections. A route without a line here, or a line without a route, fails. */
+const stored = { provider: 'openai', keystore_entry: 'openai_api_key' }
+
+/** Every route of the sections. A route without a line here, or a line without a route, fails. */
 const cases: Readonly<Record<string, RouteCase>> = {
   'GET /api/health': {
     answer: {
@@ -101,6 +104,56 @@ const cases: Readonly<Record<string, RouteCase>> = {
       uptime_seconds: expect.any(Number),
       models: { primary: modelName, current: modelName, fallbacks: ['other/model'] },
     },
+  },
+  'GET /api/config': {
+    answer: expect.objectContaining({
+      agent: expect.objectContaining({ id: 'assistant', name: 'The assistant' }),
+      models: expect.objectContaining({ primary: modelName, fallbacks: ['other/model'] }),
+      security: {},
+    }),
+  },
+  'PUT /api/config': {
+    asked: { body: { agent: { name: 'Bo' } } },
+    answer: {
+      updated: true,
+      persisted: true,
+      message: expect.any(String),
+      backup_path: 'generation:0',
+      deferred_apply: ['server.bind', 'server.port', 'wallet'],
+      ignored_keys: [],
+    },
+  },
+  'GET /api/config/capabilities': {
+    answer: {
+      immutable_sections: ['server', 'a2a', 'wallet'],
+      mutable_sections: expect.arrayContaining(['agent', 'models']),
+      notes: {
+        runtime_reload: expect.any(String),
+        deferred_apply_examples: ['server.bind', 'server.port', 'wallet'],
+        deferred_apply_behavior: expect.any(String),
+      },
+    },
+  },
+  'GET /api/config/status': {
+    answer: {
+      status: {
+        config_path: 'generation:0',
+        last_attempt_at: null,
+        last_success_at: null,
+        last_error: null,
+        last_backup_path: null,
+        deferred_apply: [],
+      },
+    },
+  },
+  'PUT /api/providers/:name/key': {
+    prepare: async () => ({ name: 'openai' }),
+    asked: { body: { api_key: 'sk-1' } },
+    answer: { stored: true, ...stored },
+  },
+  'DELETE /api/providers/:name/key': {
+    prepare: async () => ({ name: 'openai' }),
+    answer: { removed: false, ...stored },
   },
   'GET /api/agent/status': {
     prepare: askForApproval,
@@ -160,6 +213,7 @@ const cases: Readonly<Record<string, RouteCase>> = {
 
 const server = () =>
   roboticusServer({
+    vault: testVault(),
     agents: [assistant({ tools: [{ ...weather, approval: 'always' }] })],
     model: scriptedModel([callTool('weather', { city: 'Oslo' }), say('I asked.'), say('Done.')]),
   })
@@ -175,7 +229,7 @@ describe('the routes are those of the document', () => {
     const routes = plain.map(({ method, path }) => `${method} ${path}`)
     expect(routes.toSorted()).toEqual(Object.keys(cases).toSorted())
     expect(new Set(running.surface.routes.map(({ section }) => section))).toEqual(
-      new Set(['Health', 'Agent', 'Sessions', 'Approvals', 'WebSocket']),
+      new Set(['Health', 'Config', 'Agent', 'Sessions', 'Approvals', 'Providers', 'WebSocket']),
     )
   })
 })
