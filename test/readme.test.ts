@@ -4,8 +4,10 @@ import { expect, test } from 'vitest'
 const root = new URL('..', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
 
+const pages = ['README.md', 'docs/configuration.md']
+
 /** `<!-- path -->` before a fence says which file the code stands in: examples are compiled and run, prose is not. */
-const snippets = [...read('README.md').matchAll(/<!-- (\S+) -->\n```ts\n([\s\S]*?)```/g)]
+const snippets = pages.flatMap((page) => [...read(page).matchAll(/<!-- (\S+) -->\n```ts\n([\s\S]*?)```/g)])
 
 test('every snippet with a source stands in that file, word for word', () => {
   expect(snippets.length).toBeGreaterThanOrEqual(2)

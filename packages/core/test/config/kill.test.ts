@@ -40,7 +40,11 @@ test('a process that is killed while it changes the configuration leaves the old
     expect(generations.length).toBeGreaterThan(0)
     for (const { number, contentHash } of generations) {
       const stored = await store.config.content('default', number)
-      expect(createHash('sha256').update(stored?.content ?? '').digest('hex')).toBe(contentHash)
+      expect(
+        createHash('sha256')
+          .update(stored?.content ?? '')
+          .digest('hex'),
+      ).toBe(contentHash)
     }
     // Every agent of a content says the same number: one that was half written would not.
     const texts = Object.values(active.content['agents'] ?? {}).map((entry) => entry['instructions'])
