@@ -190,11 +190,15 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     followUp,
     report: reportError,
   })
-  const system = createSystem({
-    clock,
-    version: packageJson.version,
-    agents: ({ tenant }) => agents.within(config.known(tenant)?.content ?? emptyContent).all,
-  })
+  const system = createSystem({ clock, version: packageJson.version, agents: usableAgents })
+
+  /** Those of the code layer while the configuration cannot be read: health is asked for when the store has failed. */
+  async function usableAgents({ tenant }: { readonly tenant: string }) {
+    const unknown = { content: emptyContent }
+    const { content } =
+      state === 'started' ? await (async () => config.reader.active(tenant))().catch(() => unknown) : unknown
+    return agents.within(content).all
+  }
 
   /** Carries out an approved call of a turn that did not wait, as a turn of its own in the same session. */
   async function followUp({ id, arguments: text, session, subject, tenant, tool, toolCall, turn }: Approval) {

@@ -2,6 +2,7 @@ import type { ActivatedGeneration, AddedGeneration, ConfigHead, ConfigStore, Gen
 import type { Kysely } from 'kysely'
 import { atLeastZero } from './columns.ts'
 import { configStatements, type generationColumns } from './config-statements.ts'
+import { upkeepStatements } from './config-upkeep.ts'
 import { type Engine, run, type Work } from './engine.ts'
 import type { ConfigGenerationTable, Database } from './schema.ts'
 
@@ -18,7 +19,7 @@ const generationOf = (row: Pick<ConfigGenerationTable, (typeof generationColumns
 })
 
 export function createConfigStore(db: Kysely<Database>, engine: Engine): ConfigStore {
-  const statements = configStatements(db, engine.features)
+  const statements = { ...configStatements(db, engine.features), ...upkeepStatements(db, engine.features) }
 
   function* advance(): Work<number> {
     const [state] = yield* run(statements.advance, {})

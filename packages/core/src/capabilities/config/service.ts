@@ -1,26 +1,20 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { CallContext } from '../../kernel/context.ts'
-import { codeChanges, codeLayerOf } from './code-layer.ts'
+import { codeLayerOf } from './code-layer.ts'
 import { checkPatch, differences, encoded, patched } from './content.ts'
 import {
   type ChangeConfig,
-  type CodeDrift,
   type ConfigChanged,
   type ConfigPatch,
   configErrors,
   type configOperations,
 } from './contract.ts'
 import { createPointers } from './pointers.ts'
-import {
-  type ConfigContent,
-  type ConfigReader,
-  type ConfigSection,
-  type ConfigSnapshot,
-  emptyContent,
-} from './section.ts'
+import { createRecords } from './records.ts'
+import type { ConfigContent, ConfigReader, ConfigSection } from './section.ts'
 import { createSnapshots } from './snapshots.ts'
-import type { CodeLayer, ConfigHead, ConfigStore, Generation } from './store.ts'
+import type { CodeLayer, ConfigHead, ConfigStore } from './store.ts'
 import { invalid, problemsOf } from './validation.ts'
 
 /** How often a change is applied anew to what others have made active meanwhile. */
@@ -44,8 +38,6 @@ export interface ConfigDependencies {
 
 export interface Config extends Implementation<typeof configOperations> {
   readonly reader: ConfigReader
-  /** What is active, if that is in memory. */
-  known(tenant: string): ConfigSnapshot | null
   /** The generation that was active when this process first saw the tenant. */
   firstOf(tenant: string): number | Promise<number>
   /** Reads the pointers; where there are any, notes this code layer. One query where nobody has a configuration. */
@@ -76,25 +68,7 @@ export function createConfig({ store, sections, clock, keep, report }: ConfigDep
     layer ??= codeLayerOf(sections)
     return layer
   }
-
-  const generationZero = (): Generation => ({
-    number: 0,
-    parent: 0,
-    author: 'code',
-    description: 'the code layer alone',
-    trigger: 'code',
-    contentHash: encoded(emptyContent).hash,
-    codeHash: code().hash,
-    pinned: true,
-    createdAt: 0,
-  })
-
-  async function find(tenant: string, number: number): Promise<Generation> {
-    if (number === 0) return generationZero()
-    const found = Number.isSafeInteger(number) && number > 0 ? await store.get(tenant, number) : null
-    if (found) return found
-    throw configErrors.GENERATION_NOT_FOUND({ message: `no such generation: ${number}`, details: { number } })
-  }
+  const records = createRecords(store, code)
 
   /** The pointer as the database has it: what is in memory may be a moment old. */
   async function baseOf(tenant: string, expected: number | undefined): Promise<number> {
@@ -130,25 +104,15 @@ export function createConfig({ store, sections, clock, keep, report }: ConfigDep
     if (problems.length > 0) throw invalid(problems)
   }
 
-  async function driftOf(tenant: string, { codeHash }: Generation): Promise<CodeDrift | null> {
-    const now = code()
-    if (codeHash === now.hash) return null
-    const then = await store.definitions(tenant, codeHash)
-    return { definitions: then === null ? null : codeChanges(then, now.definitions) }
-  }
-
   const changed = async (
     tenant: string,
     outcome: ConfigChanged['outcome'],
     number: number,
     origin = number,
   ): Promise<ConfigChanged> => {
-    const generation = await find(tenant, number)
-    return {
-      outcome,
-      generation,
-      drift: await driftOf(tenant, origin === number ? generation : await find(tenant, origin)),
-    }
+    const generation = await records.find(tenant, number)
+    const source = origin === number ? generation : await records.find(tenant, origin)
+    return { outcome, generation, drift: await records.driftOf(tenant, source) }
   }
 
   /** Stores a content on top of `base` and makes it active. `origin` is where the content comes from. */
@@ -208,21 +172,12 @@ export function createConfig({ store, sections, clock, keep, report }: ConfigDep
   }
 
   async function contentOf(tenant: string, number: number, active: number) {
-    const [generation, content] = await Promise.all([find(tenant, number), snapshots.at(tenant, number)])
+    const [generation, content] = await Promise.all([records.find(tenant, number), snapshots.at(tenant, number)])
     return { ...generation, active: number === active, content }
   }
 
-  const pin = (tenant: string, number: number, pinned: boolean) =>
-    number === 0
-      ? generationZero()
-      : store.pin(tenant, number, pinned).then((generation) => {
-          if (generation) return generation
-          throw configErrors.GENERATION_NOT_FOUND({ message: `no such generation: ${number}` })
-        })
-
   return {
     reader: snapshots,
-    known: snapshots.known,
 
     async firstOf(tenant) {
       return (await pointers.of(tenant)).first
@@ -274,8 +229,8 @@ export function createConfig({ store, sections, clock, keep, report }: ConfigDep
       return differences(before, after)
     },
 
-    pin: async ({ principal }, { generation }) => await pin(principal.tenant, generation, true),
-    unpin: async ({ principal }, { generation }) => await pin(principal.tenant, generation, false),
+    pin: async ({ principal }, { generation }) => await records.pin(principal.tenant, generation, true),
+    unpin: async ({ principal }, { generation }) => await records.pin(principal.tenant, generation, false),
 
     async check({ principal: { tenant } }, { patch: given }) {
       const patch = checkPatch(given)

@@ -1,6 +1,6 @@
 import { decoded } from './content.ts'
-import { configErrors } from './contract.ts'
 import type { Pointers } from './pointers.ts'
+import { isNumber, notFound } from './records.ts'
 import { type ConfigContent, type ConfigReader, type ConfigSnapshot, emptyContent } from './section.ts'
 import type { ConfigStore } from './store.ts'
 
@@ -15,8 +15,6 @@ interface Kept {
 }
 
 export interface Snapshots extends ConfigReader {
-  /** What is active, if that is in memory. */
-  known(tenant: string): ConfigSnapshot | null
   /** Reads what is active into memory, if the tenant's configuration was used here before. */
   refresh(tenant: string): Promise<void>
 }
@@ -60,10 +58,8 @@ export function createSnapshots(
   }
 
   async function read(tenant: string, number: number): Promise<ConfigSnapshot> {
-    const stored = await store.content(tenant, number)
-    if (stored === null) {
-      throw configErrors.GENERATION_NOT_FOUND({ message: `no such generation: ${number}`, details: { number } })
-    }
+    const stored = isNumber(number) ? await store.content(tenant, number) : null
+    if (stored === null) throw notFound(number)
     // The same content under another number is the same object.
     const same = [...order].find(({ hash }) => hash === stored.hash)
     const content = same?.snapshot.content ?? decoded(stored, sections)
@@ -98,12 +94,6 @@ export function createSnapshots(
     at(tenant, generation) {
       const snapshot = snapshotOf(tenant, generation)
       return snapshot instanceof Promise ? snapshot.then(({ content }) => content) : snapshot.content
-    },
-
-    known(tenant) {
-      const number = pointers.known(tenant)?.active
-      if (number === undefined) return null
-      return number === 0 ? codeAlone : (kept.get(tenant)?.get(number)?.snapshot ?? null)
     },
 
     async refresh(tenant) {

@@ -66,15 +66,7 @@ async function planCall(
   const { agent, authority, clock, limits, newId, step } = input
   const at = clock.now()
   const tool = agent.tools.find((candidate) => candidate.name === name)
-  const row = {
-    id: newId(),
-    step,
-    call,
-    tool: name,
-    arguments: text,
-    startedAt: at,
-    toolHash: tool ? toolHash(tool) : null,
-  }
+  const row = { id: newId(), step, call, tool: name, arguments: text, startedAt: at, toolHash: toolHash(tool) }
   const refuse = (rule: string, output: string): PlannedCall => ({
     row: { ...row, status: 'failed', policy: { decision: 'deny', rule, reason: output }, output, endedAt: at },
     run: null,

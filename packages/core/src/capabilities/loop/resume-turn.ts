@@ -116,7 +116,7 @@ export async function startApproved(run: TurnRun): Promise<Committed | null> {
     tool: part.tool,
     arguments: part.arguments,
     startedAt: at,
-    toolHash: tool ? toolHash(tool) : null,
+    toolHash: toolHash(tool),
   }
   live.stage({ type: 'tool.started', step: run.steps, call: row.call, tool: row.tool, arguments: row.arguments })
   const policy = { decision: problem === null ? 'allow' : 'deny', rule: 'approved', reason: problem } as const

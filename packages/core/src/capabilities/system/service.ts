@@ -8,22 +8,24 @@ export interface SystemDependencies {
   readonly clock: Clock
   readonly version: string
   /** The agents of a caller's tenant; nobody is shown those of the default one. */
-  agents(caller: { readonly tenant: string }): readonly Agent[]
+  agents(caller: { readonly tenant: string }): Promise<readonly Agent[]>
 }
 
 export function createSystem(dependencies: SystemDependencies): Implementation<typeof systemOperations> {
   const { agents, clock, version } = dependencies
   const startedAt = clock.now()
   return {
-    health: ({ principal }) => ({
+    health: async ({ principal }) => ({
       status: 'ok',
       version,
       uptimeMs: clock.now() - startedAt,
-      agents: agents(principal === nobody ? { tenant: defaultTenant } : principal).map(({ id, name, models }) => ({
-        id,
-        name,
-        models,
-      })),
+      agents: (await agents(principal === nobody ? { tenant: defaultTenant } : principal)).map(
+        ({ id, name, models }) => ({
+          id,
+          name,
+          models,
+        }),
+      ),
     }),
   }
 }

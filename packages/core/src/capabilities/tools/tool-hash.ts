@@ -4,8 +4,10 @@ import type { Tool } from './tool.ts'
 
 const known = new WeakMap<JsonObject, string>()
 
-/** SHA-256 of the JSON Schema of a tool's arguments, hex: what a stored call was made for. */
-export function toolHash({ parameters }: Pick<Tool, 'parameters'>): string {
+/** SHA-256 of the JSON Schema of a tool's arguments, hex: what a stored call was made for. Null of no tool. */
+export function toolHash(tool: Pick<Tool, 'parameters'> | undefined): string | null {
+  if (!tool) return null
+  const { parameters } = tool
   const before = known.get(parameters)
   if (before !== undefined) return before
   const made = sha256(canonicalJson(parameters))
