@@ -70,6 +70,18 @@ describe('a start', () => {
   })
 })
 
+test('health shows the agents as they are configured, at once after a start', async () => {
+  const deploy = deploys()
+  await deploy([clerk()], async ({ client }) => {
+    await client.config.change({ patch: { agents: { clerk: { name: 'Bo', models: ['test/two'] } } } })
+  })
+  await deploy([clerk()], async ({ client, runtime }) => {
+    const agents = [{ id: 'clerk', name: 'Bo', models: ['test/two'] }]
+    expect(await runtime.as(null).system.health()).toMatchObject({ status: 'ok', agents })
+    expect(await client.system.health()).toMatchObject({ agents })
+  })
+})
+
 describe('a rollback', () => {
   test('says how the code has changed since', async () => {
     const deploy = deploys()
@@ -216,6 +228,34 @@ describe('a call that waits for a person', () => {
       status: 'interrupted',
       error: { message: expect.stringContaining('the tool lookup is gone') },
     })
+  })
+
+  test('is refused, and the model told, when its own turn had gone on and the tool has changed since', async () => {
+    const deploy = deploys()
+    const seen: string[] = []
+    const model = answering(({ messages }) => {
+      const last = messages.at(-1)
+      for (const part of last?.parts ?? []) if (part.type === 'tool-result') seen.push(String(part.output))
+      return last?.role === 'user' ? callTool('lookup', { what: 'x' }) : say('done')
+    })
+    const asking = { approval: 'always' }
+    const approval = await deploy(
+      [clerk({ tools: [lookup(undefined, asking)] })],
+      async ({ client }) => {
+        const { turn } = await client.run('clerk', { message: 'x', approvals: 'defer' }).outcome
+        return await approvalOf(client, turn)
+      },
+      { model },
+    )
+    const wider = lookup(z.object({ what: z.string(), deep: z.boolean().optional() }), asking)
+    await deploy(
+      [clerk({ tools: [wider] })],
+      async ({ client }) => {
+        await client.approvals.decide({ id: approval, decision: 'approve' })
+        await expect.poll(() => seen.at(-1)).toContain('has changed since the call was approved')
+      },
+      { model },
+    )
   })
 
   test('keeps the tool that its generation gave the agent, and the approval names it', async () => {

@@ -177,6 +177,18 @@ describe('numbers', () => {
   })
 })
 
+test.each([-1, 1.5, Number.NaN, 2 ** 60, '1'])('there is no generation %s', async (number) => {
+  const { client } = await desk()
+  await client.config.change({ patch: instruct('one') })
+  const generation = number as number
+  const missing = { code: 'GENERATION_NOT_FOUND' }
+  await expect(client.config.get({ generation })).rejects.toMatchObject(missing)
+  await expect(client.config.activate({ generation })).rejects.toMatchObject(missing)
+  await expect(client.config.rollback({ generation })).rejects.toMatchObject(missing)
+  await expect(client.config.pin({ generation })).rejects.toMatchObject(missing)
+  await expect(client.config.diff({ from: 0, to: generation })).rejects.toMatchObject(missing)
+})
+
 describe('what is stored', () => {
   test('is compared entry by entry', async () => {
     const { client } = await desk()

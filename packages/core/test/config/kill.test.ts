@@ -9,7 +9,7 @@ import { desk } from './scene.ts'
 
 /** Starts a process that changes the configuration without a pause, and kills it so long after so many changes. */
 async function killedAfter(database: string, changes: number, ms: number): Promise<void> {
-  const child = fork(join(import.meta.dirname, 'child/main.ts'), [database], {
+  const child = fork(join(import.meta.dirname, 'child-writer.ts'), [database], {
     execArgv: ['--conditions=keelson-source'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })

@@ -1,7 +1,13 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
 import type { JsonObject } from '../../kernel/json.ts'
-import { type ConfigContent, type ConfigSection, type ConfigSnapshot, emptyContent } from '../config/index.ts'
+import {
+  type ConfigContent,
+  type ConfigDraft,
+  type ConfigSection,
+  type ConfigSnapshot,
+  emptyContent,
+} from '../config/index.ts'
 import { configuredTool, type Tool, type ToolOverrides } from '../tools/index.ts'
 import type { Agent, AgentDefinition } from './agent.ts'
 import { type AgentEntry, problemsOfEntry } from './agent-entry.ts'
@@ -162,7 +168,7 @@ export function createAgents({ definitions, tools: more = [], hasModel, active }
   const section: ConfigSection = {
     name: 'agents',
     code: () => Object.fromEntries([...agents].map(([id, agent]) => [id, definitionOf(agent)])),
-    check(id, entry, { content }) {
+    check(id, entry, { content }: ConfigDraft) {
       const problems = problemsOfEntry(entry)
       if (problems.length > 0) return problems
       if (entry['enabled'] === false && Object.keys(entry).length === 1 && agents.has(id)) return []
