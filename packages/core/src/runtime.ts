@@ -300,8 +300,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     // Each on its own: an instance that is slow to sweep is not dead.
     if (!store.exclusive) endHeartbeat = repeat(heartbeat, leaseMs / 6, 'heartbeat')
     endSweep = repeat(sweep, leaseMs / 3, 'sweep')
-    const hint = ({ config: tenant, turn }: StoreChange) => {
-      if (tenant !== undefined) config.touch(tenant)
+    const hint = ({ config: head, turn }: StoreChange) => {
+      if (head !== undefined) config.moved(head)
       if (turn === undefined) return
       realtime.touch(turn)
       held.changed(turn)

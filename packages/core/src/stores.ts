@@ -1,5 +1,5 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
-import type { ConfigStore } from './capabilities/config/index.ts'
+import type { ConfigHead, ConfigStore } from './capabilities/config/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
@@ -59,7 +59,7 @@ export type { Window } from './kernel/pages.ts'
 /** What was changed: a turn was written to, or the pointer of a tenant's configuration has moved. */
 export type StoreChange =
   | { readonly turn: string; readonly config?: never }
-  | { readonly config: string; readonly turn?: never }
+  | { readonly config: ConfigHead; readonly turn?: never }
 
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Store, StoreChange, StoreChanges } from '@keelson/core/stores'
+import type { ConfigHead, Store, StoreChange, StoreChanges } from '@keelson/core/stores'
 import { createListener } from './listener.ts'
 import type { PostgresListenClient } from './pool.ts'
 
@@ -13,19 +13,30 @@ export interface ChangesOptions {
   report(error: unknown): void
 }
 
-/** What a line says was changed. Turns are told by their bare ids. */
 const configLine = 'config:'
 
-const changeOf = (line: string): StoreChange =>
-  line.startsWith(configLine) ? { config: decodeURIComponent(line.slice(configLine.length)) } : { turn: line }
+/** What a line says was changed. Turns are told by their bare ids, and a pointer by where it is. */
+function changeOf(line: string): StoreChange {
+  if (!line.startsWith(configLine)) return { turn: line }
+  const [tenant, active, latest, revision] = JSON.parse(line.slice(configLine.length)) as [
+    string,
+    number,
+    number,
+    number,
+  ]
+  return { config: { tenant, active, latest, revision } }
+}
 
-/** What instances tell each other: which turns and whose configuration have changed, by id and nothing more. */
+const lineOf = ({ tenant, active, latest, revision }: ConfigHead): string =>
+  `${configLine}${JSON.stringify([tenant, active, latest, revision])}`
+
+/** What instances tell each other: which turns have changed, by id, and where pointers are. */
 export interface Changes {
   readonly port: StoreChanges
   /** Tells the other instances, soon: what comes while a notification is under way goes with the next one. */
   announce(...turns: readonly (string | undefined)[]): void
-  /** The same of tenants whose configuration has moved. */
-  announceConfig(...tenants: readonly string[]): void
+  /** The same of a pointer that was moved. */
+  announceConfig(head: ConfigHead): void
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -95,9 +106,7 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
 
     announce: tellOf,
 
-    announceConfig(...tenants) {
-      tellOf(...tenants.map((tenant) => `${configLine}${encodeURIComponent(tenant.toWellFormed())}`))
-    },
+    announceConfig: (head) => tellOf(lineOf(head)),
 
     start: () => listener.start(),
     stop() {
@@ -119,13 +128,13 @@ export function announcing(
 
       async add(tenant, add) {
         const added = await config.add(tenant, add)
-        if (added.outcome !== 'conflict') announceConfig(tenant)
+        if (added.outcome !== 'conflict') announceConfig(added.head)
         return added
       },
 
       async activate(tenant, number, base, at) {
         const activated = await config.activate(tenant, number, base, at)
-        if (activated.outcome === 'activated') announceConfig(tenant)
+        if (activated.outcome === 'activated') announceConfig(activated.head)
         return activated
       },
     },

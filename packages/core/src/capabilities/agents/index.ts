@@ -1,5 +1,5 @@
 export type { Agent, AgentDefinition } from './agent.ts'
 export type { AgentEntry } from './agent-entry.ts'
 export { agentErrors, agentOperations } from './contract.ts'
-export type { AgentSet, Agents } from './service.ts'
+export type { Agents } from './service.ts'
 export { defineAgent } from './service.ts'

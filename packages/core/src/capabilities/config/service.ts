@@ -42,8 +42,8 @@ export interface Config extends Implementation<typeof configOperations> {
   firstOf(tenant: string): number | Promise<number>
   /** Reads the pointers; where there are any, notes this code layer. One query where nobody has a configuration. */
   start(): Promise<void>
-  /** Told that a tenant's pointer was moved elsewhere. */
-  touch(tenant: string): void
+  /** Told where a tenant's pointer was moved to elsewhere. */
+  moved(head: ConfigHead): void
   /** Looks for what has moved. One query. */
   sweep(): Promise<void>
 }
@@ -246,14 +246,9 @@ export function createConfig({ store, sections, clock, keep, report }: ConfigDep
       if ((await store.deploy(code(), made)) > 0) await pointers.follow()
     },
 
-    touch(tenant) {
-      store
-        .head(tenant)
-        .then((head: ConfigHead | null) => {
-          if (head) pointers.moved(head)
-          return snapshots.refresh(tenant)
-        })
-        .catch((error) => report(error, 'config'))
+    moved(head) {
+      pointers.moved(head)
+      snapshots.refresh(head.tenant).catch((error) => report(error, 'config'))
     },
 
     sweep: () => pointers.follow(),
