@@ -1,4 +1,10 @@
-export { type Agent, type AgentDefinition, agentErrors, defineAgent } from './capabilities/agents/index.ts'
+export {
+  type Agent,
+  type AgentDefinition,
+  type AgentOutput,
+  agentErrors,
+  defineAgent,
+} from './capabilities/agents/index.ts'
 export {
   type Approval,
   type ApprovalStatus,

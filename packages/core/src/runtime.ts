@@ -1,5 +1,5 @@
 import packageJson from '../package.json' with { type: 'json' }
-import { type AgentDefinition, agentOperations } from './capabilities/agents/index.ts'
+import { type Agent, type AgentDefinition, agentOperations } from './capabilities/agents/index.ts'
 import { createAgents } from './capabilities/agents/service.ts'
 import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
@@ -55,10 +55,13 @@ export interface RuntimeOptions {
 
 /** Everything a caller can do. Every call is authorised as that caller. */
 export interface Client {
-  /** Starts a turn of an agent. Returns at once; the handle tells when it is stored. */
-  run(agent: string, options: RunOptions): TurnHandle
-  /** A turn that was started before, here or elsewhere: its events, and what comes of it. */
-  attach(turn: string): TurnHandle
+  /**
+   * Starts a turn of an agent. Returns at once; the handle tells when it is stored. The agent is the registered one of
+   * this id; given as it was defined, it types the handle's `output`.
+   */
+  run<Output = unknown>(agent: string | Agent<Output>, options: RunOptions): TurnHandle<Output>
+  /** A turn that was started before, here or elsewhere: its events, and what comes of it. `agent` types its `output`. */
+  attach<Output = unknown>(turn: string, agent?: Agent<Output>): TurnHandle<Output>
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
   readonly models: Door<typeof modelOperations>
@@ -172,13 +175,14 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     constructor(context: CallContext) {
       this.#context = context
     }
-    run(agent: string, runOptions: RunOptions) {
+    run<Output>(agent: string | Agent<Output>, runOptions: RunOptions) {
       authorize(runOperation, this.#context)
-      return loop.run(this.#context, agent, runOptions)
+      const id = typeof agent === 'string' ? agent : agent.id
+      return loop.run(this.#context, id, runOptions) as TurnHandle<Output>
     }
-    attach(turn: string) {
+    attach<Output>(turn: string) {
       authorize(attachOperation, this.#context)
-      return loop.attach(this.#context, turn)
+      return loop.attach(this.#context, turn) as TurnHandle<Output>
     }
     get agents() {
       return new doors.agents(this.#context)

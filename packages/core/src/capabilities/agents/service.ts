@@ -1,13 +1,20 @@
 import type { Implementation } from '../../contract/invoke.ts'
+import type { Json, JsonObject } from '../../kernel/json.ts'
 import type { Agent, AgentDefinition } from './agent.ts'
 import { agentErrors, type agentOperations } from './contract.ts'
+import { outputOf } from './output.ts'
 
 const modelId = /^[^/\s]+\/\S+$/
 
-/** Checks an agent and fills in its defaults. Throws `AGENT_INVALID` with what is wrong. */
+/**
+ * Checks an agent, compiles the schema of its output and fills in its defaults. Throws `AGENT_INVALID` with what is
+ * wrong.
+ */
+export function defineAgent(definition: AgentDefinition & { readonly output: JsonObject }): Agent<Json>
+export function defineAgent<Output = null>(definition: AgentDefinition<Output>): Agent<Output>
 export function defineAgent(definition: AgentDefinition): Agent {
-  const invalid = (problem: string) =>
-    agentErrors.AGENT_INVALID({ message: `agent ${JSON.stringify(definition.id)}: ${problem}` })
+  const invalid = (problem: string, cause?: unknown) =>
+    agentErrors.AGENT_INVALID({ message: `agent ${JSON.stringify(definition.id)}: ${problem}`, cause })
   if (typeof definition.id !== 'string' || !/^[\w.-]{1,128}$/.test(definition.id))
     throw invalid('the id takes letters, digits, "_", "-" and ".", at most 128')
   if (typeof definition.instructions !== 'string') throw invalid('it needs instructions')
@@ -38,6 +45,7 @@ export function defineAgent(definition: AgentDefinition): Agent {
     maxSteps,
     maxOutputTokens,
     temperature: definition.temperature ?? null,
+    output: outputOf(definition, invalid),
   })
 }
 

@@ -16,6 +16,9 @@ export const loopErrors = defineErrors({
   MESSAGE_EMPTY: { kind: 'bad_request', message: 'the message is empty' },
   MESSAGE_TOO_LONG: { kind: 'too_large', message: 'the message is too long' },
   LIMIT_INVALID: { kind: 'bad_request', message: 'a limit is not valid' },
+  OUTPUT_INVALID: { kind: 'upstream', message: 'the answer does not fit the output of the agent' },
+  OUTPUT_UNDECLARED: { kind: 'bad_request', message: 'the agent declares no output: it answers in plain text' },
+  OUTPUT_PENDING: { kind: 'conflict', message: 'the turn waits for an approval and has no output yet' },
   STEP_LIMIT: { kind: 'upstream', message: 'the model kept calling tools past the step limit' },
 })
 

@@ -1,8 +1,9 @@
-import { isKeelsonError } from '../../kernel/errors.ts'
+import { isKeelsonError, toKeelsonError } from '../../kernel/errors.ts'
 import { isModelFailure, noUsage } from '../models/index.ts'
-import type { TurnError } from '../sessions/index.ts'
+import type { NewMessage, TurnError } from '../sessions/index.ts'
 import { assemble } from './context.ts'
 import { loopErrors, NotRecorded } from './errors.ts'
+import { refuseAnswer } from './output.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
 import { runStep, type StepResult } from './step.ts'
 import type { Committed, StartedTurn } from './store.ts'
@@ -69,9 +70,12 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
   return result.calls.length === 0 ? completed(run, result) : useTools(run, step, result)
 }
 
-async function completed(run: TurnRun, result: StepResult): Promise<Committed> {
-  const { clock, live } = run.input
+/** Null when the answer was refused and the model is asked again. */
+async function completed(run: TurnRun, result: StepResult): Promise<Committed | null> {
+  const { agent, clock, live } = run.input
   const message = run.message('assistant', answerParts(result), result.usage)
+  const refused = agent.output === null ? null : await refuseAnswer(run, result, message)
+  if (refused !== null) return refused === 'asked-again' ? null : await failed(run, refused, message)
   live.stage({
     type: 'turn.completed',
     message: message.id,
@@ -84,22 +88,24 @@ async function completed(run: TurnRun, result: StepResult): Promise<Committed> {
   return await run.commit({ status: 'completed', messages: [message], error: null })
 }
 
-async function failed(run: TurnRun, cause: unknown): Promise<Committed> {
+/** `answer`: what the model had said, when the turn fails because of it. */
+async function failed(run: TurnRun, cause: unknown, answer: NewMessage | null = null): Promise<Committed> {
   const { clock, live, started } = run.input
   const error = describe(cause)
-  if (error.code === 'INTERNAL') run.input.report(cause, 'turn')
+  if (!isModelFailure(cause) && toKeelsonError(cause).kind === 'internal') run.input.report(cause, 'turn')
   const reply = started.turn.options.failureReply
-  const message = reply === null ? null : run.message('assistant', [{ type: 'text', text: reply }], noUsage)
+  const messages = answer === null ? [] : [answer]
   if (reply !== null) {
     const step = run.steps + 1
     // What the model had said of this step is not part of the reply.
     live.stage({ type: 'step.started', step, model: '', at: clock.now() })
     live.publish()
     live.delta('text.delta', step, reply)
+    messages.push(run.message('assistant', [{ type: 'text', text: reply }], noUsage))
   }
-  live.stage({ type: 'turn.failed', error, message: message?.id ?? null, at: clock.now() })
+  live.stage({ type: 'turn.failed', error, message: messages.at(-1)?.id ?? null, at: clock.now() })
   const toolCallEnds = givenUp(run, 'the turn failed')
-  return await run.commit({ status: 'failed', error, messages: message ? [message] : [], toolCallEnds })
+  return await run.commit({ status: 'failed', error, messages, toolCallEnds })
 }
 
 async function cancelled(run: TurnRun): Promise<Committed> {
@@ -112,6 +118,9 @@ const givenUp = ({ input: { clock }, open }: TurnRun, why: string) =>
 
 function describe(cause: unknown): TurnError {
   if (isModelFailure(cause)) return { code: 'MODEL_FAILED', message: `the model provider failed: ${cause.failure}` }
-  if (isKeelsonError(cause)) return { code: cause.code, message: cause.message }
+  if (isKeelsonError(cause)) {
+    const problems = cause.details?.['problems']
+    return { code: cause.code, message: cause.message, ...(Array.isArray(problems) ? { problems } : {}) }
+  }
   return { code: 'INTERNAL', message: 'internal error' }
 }

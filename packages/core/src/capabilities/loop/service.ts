@@ -8,9 +8,10 @@ import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
+import { outputOf } from './output.ts'
 import { createRunner, type Runner } from './runner.ts'
 import type { Accepted, AcceptTurn } from './store.ts'
-import { type AcceptedTurn, TurnHandle } from './turn-handle.ts'
+import { type AcceptedTurn, TurnHandle, type TurnOutcome } from './turn-handle.ts'
 
 /** Where a turn belongs. */
 interface Target {
@@ -146,8 +147,14 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     return turn
   }
 
+  const readOutput = (agent: string, outcome: TurnOutcome) => outputOf(agents, agent, outcome)
+
   const handle = (context: CallContext, accepted: Promise<AcceptedTurn>) =>
-    new TurnHandle(accepted, (turn, after, signal) => realtime.follow(reachOf(context.principal), turn, after, signal))
+    new TurnHandle(
+      accepted,
+      (turn, after, signal) => realtime.follow(reachOf(context.principal), turn, after, signal),
+      readOutput,
+    )
 
   async function attach(context: CallContext, id: string): Promise<AcceptedTurn> {
     const starting = ready()

@@ -57,6 +57,8 @@ export interface TurnOptions {
 export interface TurnError {
   readonly code: string
   readonly message: string
+  /** One by one, what an answer had wrong that failed with `OUTPUT_INVALID`. */
+  readonly problems?: readonly string[]
 }
 
 /** One user message and all that is done to answer it. */
