@@ -16,4 +16,6 @@ export {
   scriptedModel,
   think,
 } from './scripted-model.ts'
+export { sequentialIds } from './sequential-ids.ts'
 export { createTestRuntime, type TestRuntime, type TestRuntimeOptions } from './test-runtime.ts'
+export { settle, type VirtualClock, virtualClock } from './virtual-clock.ts'

@@ -87,7 +87,7 @@ export interface ScriptedModelOptions {
 
 /** What the model was sent in one call. Messages and tools are frozen: changing one afterwards throws. */
 export interface ScriptedCall {
-  /** Name without the provider's prefix. */
+  /** The name it was called by; in a test runtime `provider/model`. */
   readonly model: string
   readonly request: ModelRequest
   /** The call's own signal. */
@@ -102,6 +102,8 @@ export interface ScriptedModel extends Provider {
   /** Throws when steps were not used, or when a call came that the script did not foresee. */
   assertComplete(): void
 }
+
+export const isScripted = (model: Provider): model is ScriptedModel => 'push' in model && 'calls' in model
 
 /** Makes a provider that follows a script, so that an agent can be tested without a model. */
 export function scriptedModel(steps: readonly ScriptStep[], options: ScriptedModelOptions = {}): ScriptedModel {
