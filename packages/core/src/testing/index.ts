@@ -1,4 +1,20 @@
 export {
+  type Conversation,
+  type ConversationOptions,
+  conversation,
+  type Exchange,
+  type ToldCall,
+} from './conversation.ts'
+export { cassetteErrors } from './cassette.ts'
+export {
+  type RecordedModel,
+  type RecordOptions,
+  type ReplayOptions,
+  recordModel,
+  replayModel,
+} from './recorded-model.ts'
+export type { Redact } from './redaction.ts'
+export {
   callTool,
   cut,
   delay,

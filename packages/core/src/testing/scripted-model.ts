@@ -10,6 +10,7 @@ import { ModelFailure, noUsage } from '../capabilities/models/index.ts'
 import { type FinishReason, textOf, type Usage } from '../capabilities/sessions/index.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import type { Json } from '../kernel/json.ts'
+import { pause } from './pause.ts'
 
 /** One thing the scripted model does. Made by `say`, `think`, `callTool`, `fail`, `hang`, `delay`, `cut` and `finish`. */
 export type ScriptAction =
@@ -223,25 +224,6 @@ async function* speak(
 // biome-ignore lint/correctness/useYield: a stream that fails before its first part
 async function* failing(error: unknown): AsyncGenerator<ModelPart> {
   throw error
-}
-
-/** Resolves after `ms`, never for null; rejects with the signal's reason as soon as it is aborted. */
-function pause(clock: Clock, ms: number | null, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      cancel?.()
-      reject(signal.reason)
-    }
-    const cancel =
-      ms === null
-        ? undefined
-        : clock.after(ms, () => {
-            signal.removeEventListener('abort', abort)
-            resolve()
-          })
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-  })
 }
 
 const actionsOf = (step: ScriptStep): ScriptAction[] => ('do' in step ? [step] : [...step])

@@ -47,18 +47,21 @@ export async function createTestRuntime(given: TestRuntimeOptions): Promise<Test
     },
   })
   await runtime.start()
-  return {
+  const test: Omit<TestRuntime, 'clock'> = {
     ...runtime,
     client: runtime.as(singleOwner('code')),
     caller: (subject, principal) =>
       runtime.as({ tenant: 'default', subject, roles: [], via: 'code', ambient: false, ...principal }),
-    get clock() {
-      if (isVirtualClock(options.clock)) return options.clock
-      throw new Error('this runtime has no virtual clock: pass `deterministic: true`, or `clock: virtualClock()`')
-    },
     reported,
     [Symbol.asyncDispose]: () => runtime.stop(),
   }
+  // Not enumerable: a test may spread the runtime over what it replaces.
+  return Object.defineProperty(test, 'clock', {
+    get() {
+      if (isVirtualClock(options.clock)) return options.clock
+      throw new Error('this runtime has no virtual clock: pass `deterministic: true`, or `clock: virtualClock()`')
+    },
+  }) as TestRuntime
 }
 
 /** A script answers for every provider and is told which one was meant; any other model knows its own names only. */
