@@ -50,7 +50,9 @@ it('the root entry of core loads no schema library', () => {
 
 it('the testing entry loads no test framework and no schema library', () => {
   const loaded = packagesOf(load('import', '@keelson/core/testing'))
-  expect(loaded.filter((name) => ['vitest', 'jest', '@jest/globals', 'node:test', 'zod', 'ajv'].includes(name))).toEqual([])
+  expect(
+    loaded.filter((name) => ['vitest', 'jest', '@jest/globals', 'node:test', 'zod', 'ajv'].includes(name)),
+  ).toEqual([])
 })
 
 describe('the probe', () => {

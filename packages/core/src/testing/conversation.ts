@@ -204,10 +204,7 @@ export function conversation<Output = unknown>(
       return exchanges.reduce((sum, { usage }) => added(sum, usage), noUsage)
     },
     get cost() {
-      return exchanges.reduce<number | null>(
-        (sum, { cost }) => (sum === null || cost === null ? null : sum + cost),
-        0,
-      )
+      return exchanges.reduce<number | null>((sum, { cost }) => (sum === null || cost === null ? null : sum + cost), 0)
     },
     get transcript() {
       return transcript()
@@ -234,7 +231,9 @@ async function outputOf<Output>(handle: TurnHandle<Output>, { status }: TurnOutc
 /** The same error, and all that helps to see why. */
 function withTranscript(error: unknown, transcript: string, { reported }: TestRuntime): unknown {
   if (!isKeelsonError(error)) return error
-  const causes = reported.map(({ error: cause, where }) => `${where}: ${cause instanceof Error ? cause.message : cause}`)
+  const causes = reported.map(
+    ({ error: cause, where }) => `${where}: ${cause instanceof Error ? cause.message : cause}`,
+  )
   const seen = causes.length === 0 ? '' : `\n\nreported by the runtime:\n${causes.join('\n')}`
   const message = `${error.message}\n\n${transcript}${seen}`
   return new KeelsonError(error.code, error.kind, message, {
@@ -243,7 +242,8 @@ function withTranscript(error: unknown, transcript: string, { reported }: TestRu
   })
 }
 
-const saidIn = (parts: Turn['input']): string => parts.flatMap((part) => (part.type === 'text' ? part.text : [])).join('')
+const saidIn = (parts: Turn['input']): string =>
+  parts.flatMap((part) => (part.type === 'text' ? part.text : [])).join('')
 
 const added = (one: Usage, other: Usage): Usage => ({
   input: one.input + other.input,

@@ -1,3 +1,4 @@
+export { cassetteErrors } from './cassette.ts'
 export {
   type Conversation,
   type ConversationOptions,
@@ -5,7 +6,6 @@ export {
   type Exchange,
   type ToldCall,
 } from './conversation.ts'
-export { cassetteErrors } from './cassette.ts'
 export {
   type RecordedModel,
   type RecordOptions,

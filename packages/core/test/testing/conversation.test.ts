@@ -102,14 +102,25 @@ describe('a conversation', () => {
     expect(at.guest.called('book', { guests: [{ name: 'Ada' }, {}] })).toMatchObject({ status: 'waiting' })
     expect(at.guest.called('book').arguments).toEqual(booking)
     for (const args of [{ room: 'garden' }, { guests: [{}] }, { guests: 2 }, { nights: 1 }]) {
-      expect(() => at.guest.called('book', args)).toThrow(/book was not called with .*\n\nuser: Book it\n {2}calls book/)
+      expect(() => at.guest.called('book', args)).toThrow(
+        /book was not called with .*\n\nuser: Book it\n {2}calls book/,
+      )
     }
     expect(() => at.guest.called('price')).toThrow('price was not called\n')
   })
 
   test('waits, and goes on when a person approves or denies', async () => {
-    await using at = await scene([callTool('book', booking), say('Booked.'), callTool('book', booking), say('As you wish.')])
-    expect(await at.guest.says('Book it')).toMatchObject({ status: 'waiting', reply: '', calls: [{ status: 'waiting' }] })
+    await using at = await scene([
+      callTool('book', booking),
+      say('Booked.'),
+      callTool('book', booking),
+      say('As you wish.'),
+    ])
+    expect(await at.guest.says('Book it')).toMatchObject({
+      status: 'waiting',
+      reply: '',
+      calls: [{ status: 'waiting' }],
+    })
     expect(await at.guest.approve('book')).toMatchObject({ status: 'completed', reply: 'Booked.' })
     await at.guest.says('And again')
     expect(await at.guest.deny()).toMatchObject({ reply: 'As you wish.', calls: [{ status: 'denied' }] })
@@ -161,7 +172,11 @@ describe('a conversation', () => {
     expect({ code, details }).toMatchObject({ code: 'TURN_FAILED', details: { reason: 'MODEL_FAILED' } })
     expect(message).toContain('user: The cellar?\n  calls price({"room":"cellar"})\n  price failed: ')
     expect(message).toContain('reported by the runtime:\nmodel test/one: ')
-    expect(at.guest.last).toMatchObject({ status: 'failed', error: { code: 'MODEL_FAILED' }, calls: [{ tool: 'price' }] })
+    expect(at.guest.last).toMatchObject({
+      status: 'failed',
+      error: { code: 'MODEL_FAILED' },
+      calls: [{ tool: 'price' }],
+    })
   })
 
   test('is between one caller and an agent; another may decide', async () => {

@@ -1,7 +1,7 @@
+import { LLMock } from '@copilotkit/aimock'
 import { defineAgent, defineTool, type Provider } from '@keelson/core'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
 import { callTool, conversation, createTestRuntime, recordModel, say, scriptedModel } from '@keelson/core/testing'
-import { LLMock } from '@copilotkit/aimock'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 
@@ -43,6 +43,7 @@ describe.each(models)('the same agent, on %s', (_, modelOf) => {
       instructions: 'You answer guests of a small hotel.',
       models: ['any/small-model'],
       tools: [price],
+      maxOutputTokens: 1_000,
     })
     await using runtime = await createTestRuntime({ agents: [concierge], model: await modelOf() })
     const guest = conversation(runtime, concierge)
