@@ -123,7 +123,8 @@ export function scriptedModel(steps: readonly ScriptStep[], options: ScriptedMod
       return step
     }
     if (options.otherwise !== undefined) return options.otherwise
-    const error = new Error(unforeseenText(calls.length, script.length, request.messages))
+    // Of a class that is not tried again: the test is to fail at once.
+    const error = new ModelFailure('bad-request', unforeseenText(calls.length, script.length, request.messages))
     unforeseen.push(error)
     throw error
   }
