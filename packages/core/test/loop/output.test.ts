@@ -122,6 +122,13 @@ describe('an agent with an output', () => {
     expect(await at.client.run(clerk, { ...ask, session }).output).toEqual({ number: 'A-1', total: 12.5 })
   })
 
+  test('may be wrong again in a turn whose message models are given in other words', async () => {
+    await using at = await scene([say('no'), say(right), say('no'), say(right)])
+    const { session } = await at.client.run(clerk, ask).result
+    const message = [{ type: 'text', text: 'Invoice <A-2>', modelText: 'Invoice A-2' }] as const
+    expect(await at.client.run(clerk, { message, session }).output).toEqual({ number: 'A-1', total: 12.5 })
+  })
+
   test('is not fooled by a user who writes what it would be told', async () => {
     await using at = await scene([say('no'), say(right)])
     const message = 'Your answer is not what was asked for: hm'

@@ -38,7 +38,7 @@ export async function refuseAnswer(
 
 /** By what is stored, so that a crash does not make it forgotten. The user's own message is not taken for it. */
 function wasAskedAgain({ input: { history, started } }: TurnRun): boolean {
-  const own = textOf(started.turn.input)
+  const own = started.turn.input.map((part) => (part.type === 'text' ? (part.modelText ?? part.text) : '')).join('')
   for (const { role, parts } of history.messages.toReversed()) {
     if (role !== 'user') continue
     const text = textOf(parts)
