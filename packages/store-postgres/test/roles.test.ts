@@ -103,7 +103,7 @@ describe('migration', () => {
     await Promise.all(stores.map((store) => store.open()))
     await Promise.all(stores.map((store, index) => store.sessions.create(owner, sessionNamed(`s${index}`))))
     expect(await stores[0]?.sessions.list(owner, everything)).toHaveLength(6)
-    expect(await versions(schema)).toEqual([{ versions: '{"sessions":1,"loop":1,"approvals":1}' }])
+    expect(await versions(schema)).toEqual([{ versions: '{"sessions":1,"loop":2,"approvals":1,"breakers":1}' }])
   })
 
   it('costs one statement that reads one row when there is nothing to do', async () => {
@@ -122,7 +122,7 @@ describe('migration', () => {
     expect(await inspect(server().url, tables, [schema])).toEqual([{ table_name: 'turns' }])
   })
 
-  it.each(['{"sessions":1,"loop":2,"approvals":1}', '{"sessions":1,"loop":1,"approvals":1,"sorcery":1}'])(
+  it.each(['{"sessions":1,"loop":9,"approvals":1,"breakers":1}', '{"sessions":1,"loop":2,"approvals":1,"breakers":1,"sorcery":1}'])(
     'refuses the newer schema %s and leaves it as it is',
     async (newer) => {
       const schema = newSchema()

@@ -5,7 +5,7 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 1, approvals: 1 }
+const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1 }
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -78,14 +78,14 @@ describe('migration', () => {
     const file = newFile()
     await (await openStore(file)).close()
     inspect(file, 'drop table approvals')
-    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":1}'`)
+    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1}'`)
     await (await openStore(file)).close()
     expect(tablesOf(file)).toContain('approvals')
     expect(storedVersions(file)).toEqual(versions)
   })
 
   it.each([
-    { ...versions, loop: 2 },
+    { ...versions, loop: versions.loop + 1 },
     { ...versions, sorcery: 1 },
   ])('refuses the newer schema %j and leaves it as it is', async (newer) => {
     const file = newFile()

@@ -1,6 +1,6 @@
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import { type Model, ModelFailure, type ModelRequest, type ToolDescription } from '../models/index.ts'
+import { type Model, ModelFailure, type ModelNeeds, type ModelRequest, type ToolDescription } from '../models/index.ts'
 import type { ContextSegment } from '../sessions/index.ts'
 import type { History } from './history.ts'
 import { outputInstructions } from './output.ts'
@@ -40,6 +40,16 @@ function preambleOf(agent: Agent): Preamble {
   }
   preambles.set(agent, made)
   return made
+}
+
+/** What a message of so many bytes asks of a model, whatever else of the session is left out. */
+export function needsOf(agent: Agent, messageBytes: number): ModelNeeds {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return {
+    tokens: instructionTokens + toolTokens + Math.ceil(messageBytes / 4),
+    maxOutputTokens: agent.maxOutputTokens,
+    tools: agent.tools.length > 0,
+  }
 }
 
 /**

@@ -1,0 +1,6 @@
+export type { BreakerEvent, BreakerListener, BreakerStatus } from './contract.ts'
+export { breakerOperations } from './contract.ts'
+export type { BreakerOptions, BreakerPolicy } from './policy.ts'
+export { breakerErrors, breakerPolicies } from './policy.ts'
+export type { Breakers } from './service.ts'
+export type { BreakerProbe, BreakerRecord, BreakerStore } from './store.ts'
