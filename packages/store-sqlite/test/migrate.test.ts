@@ -31,7 +31,16 @@ describe('migration', () => {
   it('makes every table, checked by type, and remembers its version', async () => {
     const file = newFile()
     await (await openStore(file)).close()
-    const tables = ['approvals', 'instances', 'messages', 'schema_version', 'sessions', 'tool_calls', 'turns']
+    const tables = [
+      'approvals',
+      'breakers',
+      'instances',
+      'messages',
+      'schema_version',
+      'sessions',
+      'tool_calls',
+      'turns',
+    ]
     expect(tablesOf(file)).toEqual(tables)
     expect(
       inspect(
