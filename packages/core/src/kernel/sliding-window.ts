@@ -1,8 +1,8 @@
 const slots = 60
 
 /**
- * A sum over the last so many milliseconds, kept in 60 slots: what falls out of the window falls out a slot at a time.
- * A clock that is set back neither empties nor prolongs it, unless it goes back further than the window is long.
+ * A sum over the last so many milliseconds, kept in 60 slots: what falls out of the window falls out a slot at a time,
+ * so up to a sixtieth of its length early. A clock that is set back neither empties nor prolongs it, unless it goes back further than the window is long.
  */
 export class SlidingWindow {
   readonly lengthMs: number

@@ -165,8 +165,8 @@ export const forcedOpen = (record: BreakerRecord, now: number): BreakerRecord | 
         probe: null,
       })
 
-/** The clock was set back since: the cool-down begins anew, or it would last as much longer. Null when it was not. */
-export const recooled = (record: BreakerRecord, now: number): BreakerRecord | null =>
+/** After the clock was set back the cool-down begins anew, or it would last as much longer. The same version. */
+export const recooled = (record: BreakerRecord, now: number): BreakerRecord =>
   record.retryAt !== null && record.openedAt !== null && record.openedAt - now > record.cooldownMs
-    ? changed(record, now, { openedAt: now, retryAt: now + record.cooldownMs, probe: null })
-    : null
+    ? { ...record, openedAt: now, retryAt: now + record.cooldownMs, probe: null }
+    : record

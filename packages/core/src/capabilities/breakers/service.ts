@@ -75,7 +75,14 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
   const knows = (provider: string) =>
     records.has(provider) || (records.size < mostNames && provider !== '' && provider.length <= longestName)
 
-  const recordOf = (provider: string): BreakerRecord => records.get(provider) ?? freshRecord(provider, policy)
+  const recordOf = (provider: string): BreakerRecord => {
+    const record = records.get(provider)
+    if (record === undefined) return freshRecord(provider, policy)
+    const cooling = recooled(record, clock.now())
+    // Not written: the next change writes it, and every instance sees by its own clock.
+    if (cooling !== record) records.set(provider, cooling)
+    return cooling
+  }
 
   const counterOf = (provider: string): Counted | null => {
     const known = counted.get(provider)
@@ -188,9 +195,6 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
   async function admitOpen(provider: string): Promise<Admission> {
     const age = clock.now() - refreshedAt
     if (!exclusive && (age < 0 || age > freshMs)) await refresh().catch((error) => report(error, `breaker ${provider}`))
-    const record = recordOf(provider)
-    const restarted = recooled(record, clock.now())
-    if (restarted !== null) await note(provider, (now) => recooled(now, clock.now()))
     const verdict = judge(recordOf(provider))
     if (verdict.pass === 'call') return admitted
     if (verdict.pass === 'no') return { allowed: false, reason: verdict.reason, retryAfterMs: verdict.waitMs }
@@ -239,8 +243,7 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
     refresh,
 
     stateOf(provider) {
-      const record = records.get(provider)
-      return record === undefined ? 'closed' : stateOf(record, clock.now())
+      return records.has(provider) ? stateOf(recordOf(provider), clock.now()) : 'closed'
     },
 
     admit(provider) {
