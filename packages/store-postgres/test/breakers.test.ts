@@ -56,7 +56,7 @@ async function instance(schema: string, listen: boolean, cooldownMs: number) {
   }
 }
 
-const pair = async (listen: boolean, cooldownMs = 600_000) => {
+const pair = async (listen: boolean, cooldownMs = 300_000) => {
   const schema = newSchema()
   const first = await instance(schema, listen, cooldownMs)
   return [first, await instance(schema, listen, cooldownMs)] as const

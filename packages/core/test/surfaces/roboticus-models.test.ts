@@ -17,11 +17,9 @@ async function offering(...providers: Provider[]) {
   return await serve(runtime, { apiKey })
 }
 
-const failing =
-  (error: unknown): Provider['available'] =>
-  async () => {
-    throw error
-  }
+const failing = (error: unknown) => async (): Promise<readonly string[]> => {
+  throw error
+}
 
 describe('the available models', () => {
   test('are what each provider offers and what is configured, each once and sorted', async () => {

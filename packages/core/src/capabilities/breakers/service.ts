@@ -1,9 +1,9 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
-import { SlidingWindow } from '../../kernel/sliding-window.ts'
 import { type Admission, admitted, type ModelFailure, type ProviderGate } from '../models/index.ts'
 import type { BreakerEvent, BreakerListener, BreakerStatus, breakerOperations } from './contract.ts'
 import { eventOf } from './events.ts'
+import { FailureRates } from './failure-rates.ts'
 import { type BreakerPolicy, breakerErrors } from './policy.ts'
 import {
   closed,
@@ -49,12 +49,6 @@ export interface BreakersDependencies {
 
 type Rule = (record: BreakerRecord) => BreakerRecord | null
 
-/** What this instance's own calls came to within the window. */
-interface Counted {
-  readonly calls: SlidingWindow
-  readonly failures: SlidingWindow
-}
-
 /**
  * One breaker per provider, shared by all instances of a database. Calls pass by a look at what is known here: nothing
  * is read or written while the provider works. A failure is one write; who may try an open one is decided by the store.
@@ -62,7 +56,7 @@ interface Counted {
 export function createBreakers(dependencies: BreakersDependencies): Breakers {
   const { store, policy, clock, instance, exclusive, names, relieve, report } = dependencies
   const records = new Map<string, BreakerRecord>()
-  const counted = new Map<string, Counted>()
+  const rates = new FailureRates(policy)
   /** The last change of each breaker that is under way: those of this process wait for each other. */
   const changing = new Map<string, Promise<unknown>>()
   /** Breakers whose last change the store has not taken. */
@@ -84,15 +78,6 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
     return cooling
   }
 
-  const counterOf = (provider: string): Counted | null => {
-    const known = counted.get(provider)
-    if (known !== undefined || counted.size >= mostNames) return known ?? null
-    const { windowMs } = policy
-    const made = { calls: new SlidingWindow(windowMs), failures: new SlidingWindow(windowMs) }
-    counted.set(provider, made)
-    return made
-  }
-
   function tell(event: BreakerEvent | null): void {
     if (event === null) return
     for (const listener of listeners) {
@@ -109,7 +94,7 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
     if (before !== undefined && before.version >= record.version) return
     records.set(record.provider, record)
     if (record.state === 'closed' && before?.state === 'open') {
-      counted.delete(record.provider)
+      rates.forget(record.provider)
       relieve(record.provider)
     }
     tell(eventOf(before ?? null, record))
@@ -247,7 +232,7 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
     },
 
     admit(provider) {
-      if (policy.failureRate > 0) counterOf(provider)?.calls.add(1, clock.now())
+      rates.called(provider, clock)
       const record = records.get(provider)
       return record === undefined || record.state === 'closed' ? admitted : admitOpen(provider)
     },
@@ -272,10 +257,7 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
         return
       }
       if (failure !== 'billing' && !counts(call)) return
-      const counter = policy.failureRate > 0 ? counterOf(provider) : null
-      const now = clock.now()
-      counter?.failures.add(1, now)
-      const failing = counter === null || counter.failures.total(now) >= policy.failureRate * counter.calls.total(now)
+      const failing = rates.failed(provider, clock)
       await note(provider, (record) => withFailure(record, policy, call, clock.now(), failing))
     },
 
@@ -296,7 +278,7 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
     async reset(_, { provider }) {
       await known(provider)
       relieve(provider)
-      counted.delete(provider)
+      rates.forget(provider)
       // What has never failed is as a reset leaves it, and needs no row.
       await change(provider, (record) => (record.version === 0 ? null : closed(record, policy, clock.now(), null)))
       return statusOf(provider)

@@ -113,6 +113,11 @@ class Candidates {
         this.#skip(model, admission.reason, admission.retryAfterMs)
         return null
       }
+      // Asking may have taken a while.
+      if (signal.aborted) {
+        await gate.abandoned(model.prefix, admission)
+        throw signal.reason
+      }
       this.#begin(model)
       meter.called(model)
       const at = clock.now()
