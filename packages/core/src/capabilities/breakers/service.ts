@@ -120,14 +120,16 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
       return await refreshing
     }
     const looking = async () => {
-      do {
-        refreshAgain = false
-        await readAll()
-      } while (refreshAgain)
+      try {
+        do {
+          refreshAgain = false
+          await readAll()
+        } while (refreshAgain)
+      } finally {
+        refreshing = undefined
+      }
     }
-    refreshing = looking().finally(() => {
-      refreshing = undefined
-    })
+    refreshing = looking()
     return await refreshing
   }
 
