@@ -8,11 +8,12 @@ import {
   type ScriptStep,
   say,
   scriptedModel,
+  settle,
+  virtualClock,
 } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import { agentOf, codeOf, databaseFile, gate } from './scene.ts'
-import { settle, VirtualClock } from './virtual-clock.ts'
 
 const two = agentOf([], { models: ['one/model', 'two/model'] })
 const breakers: BreakerOptions = { threshold: 3, cooldownMs: 10_000, maxCooldownMs: 40_000, failureRate: 0 }
@@ -21,7 +22,7 @@ const limits = { attempts: 1 }
 
 /** A runtime whose providers do what `acts` says at the time. */
 async function scene(options: Partial<Parameters<typeof createTestRuntime>[0]> = {}) {
-  const clock = new VirtualClock()
+  const clock = virtualClock()
   const acts: Record<string, () => ScriptStep> = {}
   const asked: string[] = []
   let model = ''
@@ -70,17 +71,17 @@ describe('a provider that fails', () => {
     expect(await s.run()).toMatchObject({ text: 'two', selected: 'two/model', model: 'two/model' })
     expect(s.takeAsked()).toEqual(['two'])
 
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     expect(await s.state('one')).toMatchObject({ state: 'half-open', probing: false })
     expect((await s.run()).text).toBe('two')
     expect(s.takeAsked()).toEqual(['one', 'two'])
     expect(s.told()).toEqual(['one half-opened', 'one opened'])
 
     delete s.acts['one']
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     // The cool-down has doubled.
     expect(await s.state('one')).toMatchObject({ state: 'open' })
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     expect((await s.run()).text).toBe('one')
     expect(s.told()).toEqual(['one half-opened', 'one closed'])
     expect(await s.state('one')).toMatchObject({ state: 'closed', failures: 0, retryAt: null })
@@ -94,12 +95,12 @@ describe('a provider that fails', () => {
     for (let count = 0; count < 4; count += 1) {
       const { retryAt = 0 } = (await s.state('one')) ?? {}
       waits.push((retryAt ?? 0) - s.clock.now())
-      s.clock.turn(waits.at(-1) ?? 0)
+      s.clock.shift(waits.at(-1) ?? 0)
       await s.run()
     }
     expect(waits).toEqual([10_000, 20_000, 40_000, 40_000])
     delete s.acts['one']
-    s.clock.turn(40_000)
+    s.clock.shift(40_000)
     expect((await s.run()).text).toBe('one')
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 3; count += 1) await s.run()
@@ -111,7 +112,7 @@ describe('a provider that fails', () => {
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 8; count += 1) {
       await s.run()
-      s.clock.turn(30_000)
+      s.clock.shift(30_000)
     }
     expect(s.told()).toEqual([])
     expect(await s.state('one')).toMatchObject({ state: 'closed', failures: 1 })
@@ -154,7 +155,7 @@ describe('a provider that fails', () => {
     expect((await s.run()).text).toBe('two')
     expect(s.told()).toEqual(['one opened'])
     delete s.acts['one']
-    s.clock.turn(86_400_000 * 365)
+    s.clock.shift(86_400_000 * 365)
     expect((await s.run()).text).toBe('two')
     expect(await s.state('one')).toMatchObject({ state: 'open', cause: 'billing', retryAt: null })
     await s.client.breakers.reset({ provider: 'one' })
@@ -167,7 +168,7 @@ describe('a provider that fails', () => {
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 3; count += 1) await s.run()
     s.acts['one'] = () => fail('billing')
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     await s.run()
     expect(await s.state('one')).toMatchObject({ state: 'open', cause: 'billing', retryAt: null })
   })
@@ -176,7 +177,7 @@ describe('a provider that fails', () => {
     await using s = await scene()
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 3; count += 1) await s.run()
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     s.acts['one'] = () => fail('bad-request')
     await s.run()
     expect(await s.state('one')).toMatchObject({ state: 'half-open', probing: false })
@@ -196,7 +197,7 @@ describe('a rate limit', () => {
     const { selection } = await s.client.sessions.turn({ id: (await s.run()).turn })
     expect(selection?.candidates[0]).toMatchObject({ usable: false, note: expect.stringContaining('rate limit') })
     delete s.acts['one']
-    s.clock.turn(40_000)
+    s.clock.shift(40_000)
     expect((await s.run()).text).toBe('one')
   })
 
@@ -242,7 +243,7 @@ describe('the call that tries an open provider', () => {
   const opened = async (s: Awaited<ReturnType<typeof scene>>) => {
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 3; count += 1) await s.run()
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     s.takeAsked()
     s.told()
   }
@@ -299,7 +300,7 @@ describe('every provider down', () => {
       expect(await s.run()).toMatchObject({ status: 'failed', error: { code: 'MODEL_FAILED' } })
     }
     s.takeAsked()
-    s.clock.turn(4_000)
+    s.clock.shift(4_000)
     const { error, turn } = await s.run()
     expect(error).toEqual({
       code: 'MODEL_UNAVAILABLE',
@@ -317,10 +318,10 @@ describe('every provider down', () => {
       { model: 'two/model', outcome: 'skipped', reason: 'breaker-open' },
     ])
     delete s.acts['two']
-    s.clock.turn(6_000)
+    s.clock.shift(6_000)
     expect((await s.run()).text).toBe('two')
     delete s.acts['one']
-    s.clock.turn(20_000)
+    s.clock.shift(20_000)
     expect((await s.run()).text).toBe('one')
     expect(
       await codeOf(s.client.models.complete({ models: ['one/x'], instructions: '', prompt: '', maxOutputTokens: 1 })),
@@ -347,7 +348,7 @@ test('a provider that fails six times in ten is passed over in time, and every t
     const outcome = await s.run(`message ${count}`)
     expect([outcome.status, outcome.text]).toEqual(['completed', expect.stringMatching(/^(one|two)$/)])
     told.push(...s.told())
-    s.clock.turn(3_000)
+    s.clock.shift(3_000)
   }
   expect(new Set(told)).toEqual(new Set(['one opened', 'one half-opened', 'one closed']))
   const log = await s.client.models.selections({ limit: 100, offset: 0 })
@@ -377,9 +378,9 @@ describe('a clock that is set back', () => {
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 3; count += 1) await s.run()
     delete s.acts['one']
-    s.clock.turn(-3_600_000)
+    s.clock.shift(-3_600_000)
     expect((await s.run()).text).toBe('two')
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     expect((await s.run()).text).toBe('one')
   })
 
@@ -387,7 +388,7 @@ describe('a clock that is set back', () => {
     await using s = await scene()
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 2; count += 1) await s.run()
-    s.clock.turn(-3_600_000)
+    s.clock.shift(-3_600_000)
     for (let count = 0; count < 2; count += 1) await s.run()
     expect(s.told()).toEqual([])
     await s.run()
@@ -398,12 +399,12 @@ describe('a clock that is set back', () => {
     await using s = await scene()
     s.acts['one'] = () => fail('server')
     for (let count = 0; count < 3; count += 1) await s.run()
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     s.acts['one'] = () => hang()
     const hanging = s.client.run('clerk', { message: 'hi' })
     await hanging.accepted
     await settle()
-    s.clock.turn(70_000)
+    s.clock.shift(70_000)
     delete s.acts['one']
     expect((await s.run()).text).toBe('one')
   })
@@ -413,7 +414,7 @@ describe('a restart', () => {
   test('keeps what was forced open or has run out of credit, and what is cooling down', async () => {
     const file = databaseFile()
     const three = agentOf([], { models: ['one/model', 'two/model', 'three/model'] })
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     {
       await using s = await scene({ store: sqliteStore(file), agents: [three], clock })
       s.acts['two'] = () => fail('billing')
@@ -429,13 +430,13 @@ describe('a restart', () => {
       ['two', 'open', 'billing'],
     ])
     expect((await s.run()).error).toMatchObject({ code: 'MODEL_UNAVAILABLE', retryAfterMs: 10_000 })
-    clock.turn(10_000)
+    clock.shift(10_000)
     expect((await s.run()).text).toBe('three')
   })
 
   test('frees the place of a call that a dead process was trying with', async () => {
     const file = databaseFile()
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const record = {
       provider: 'one',
       version: 1,
@@ -486,7 +487,7 @@ describe('a store that cannot be had', () => {
     expect(s.runtime.reported.map(({ where }) => where)).toContain('breaker one')
     down = false
     delete s.acts['one']
-    s.clock.turn(10_000)
+    s.clock.shift(10_000)
     expect((await s.run()).text).toBe('one')
     expect(await s.state('one')).toMatchObject({ state: 'closed' })
     expect(swaps).toEqual(['open', 'closed'])

@@ -1,9 +1,8 @@
 import { createRuntime, type Provider, type RuntimeOptions, singleOwner } from '@keelson/core'
-import { finish, respond, say, scriptedModel } from '@keelson/core/testing'
+import { finish, respond, say, scriptedModel, virtualClock } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { agentOf, codeOf, noteTool } from '../durability/scene.ts'
-import { VirtualClock } from '../durability/virtual-clock.ts'
 
 const answering = (id: string, more: Partial<Provider> = {}): Provider => {
   const model = scriptedModel([], { otherwise: respond(() => [say(id), finish({ usage: { input: 60, output: 40 } })]) })
@@ -11,7 +10,7 @@ const answering = (id: string, more: Partial<Provider> = {}): Provider => {
 }
 
 function scene(providers: Provider[], options: Partial<RuntimeOptions> = {}) {
-  const clock = new VirtualClock()
+  const clock = virtualClock()
   const agents = [agentOf([], { models: ['one/model', 'two/model'] })]
   const runtime = createRuntime({ store: sqliteStore(':memory:'), providers, agents, clock, stopMs: 0, ...options })
   onTestFinished(() => runtime.stop())
@@ -46,7 +45,7 @@ describe('a model that has reached its requests per minute', () => {
         { model: 'two/model', usable: true, score: 1 },
       ],
     })
-    clock.turn(60_000)
+    clock.shift(60_000)
     expect(await text()).toBe('one')
   })
 

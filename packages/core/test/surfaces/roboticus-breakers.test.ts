@@ -1,8 +1,7 @@
 import { createRuntime, type Principal } from '@keelson/core'
-import { fail, say, scriptedModel } from '@keelson/core/testing'
+import { fail, say, scriptedModel, virtualClock } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
-import { VirtualClock } from '../durability/virtual-clock.ts'
 import { apiKey, assistant, modelName, roboticusServer, serve, type TestServer } from './roboticus-server.ts'
 
 const untouched = { state: 'closed', blocked: false, credit_tripped: false, operator_forced_open: false }
@@ -14,7 +13,7 @@ const strict = { policy: 'strict' } as const
 
 describe('the breaker of a provider', () => {
   test('opens after its failures, lets one try after the cool-down and closes when that answers', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel(
       [fail('server'), say('1'), fail('server'), say('2'), fail('server'), say('3'), say('4')],
       {
@@ -40,7 +39,7 @@ describe('the breaker of a provider', () => {
       primary_provider_state: 'open',
       diagnostics: { primary_provider_state: 'open', breaker_open_count: 1, breaker_half_open_count: 0 },
     })
-    clock.turn(60_000)
+    clock.shift(60_000)
     expect((await statusOf(server)).providers.openai).toEqual({ ...untouched, state: 'half_open' })
     expect((await server.ask('GET', '/api/agent/status')).json).toMatchObject({
       active_model: modelName,
@@ -52,11 +51,11 @@ describe('the breaker of a provider', () => {
   })
 
   test('that ran out of credit stays open until it is reset', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel([fail('billing')], { otherwise: say('fine') })
     await using server = await roboticusServer({ model, clock })
     expect((await tell(server, 'a')).json.model).toBe('other/model')
-    clock.turn(30 * 86_400_000)
+    clock.shift(30 * 86_400_000)
     const tripped = { state: 'open', blocked: true, credit_tripped: true, operator_forced_open: false }
     expect((await statusOf(server)).providers.openai).toEqual(tripped)
     expect((await tell(server, 'b')).json.model).toBe('other/model')
@@ -86,7 +85,7 @@ describe('the breaker of a provider', () => {
     const model = scriptedModel([fail('bad-request'), fail('bad-request'), fail('bad-request'), say('x')], {
       id: 'openai',
     })
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const runtime = createRuntime({
       store: sqliteStore(':memory:'),
       providers: [{ ...model, capacity: { requestsPerMinute: 3 } }],
@@ -108,7 +107,7 @@ describe('the breaker of a provider', () => {
 
 describe('when every breaker is open', () => {
   test('a message gets the apology, and a stream a 502 that says when to come again', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel([], { otherwise: fail('server') })
     await using server = await roboticusServer({ model, clock, breakers: strict })
     for (const content of ['a', 'b', 'c']) await tell(server, content)
@@ -123,7 +122,7 @@ describe('when every breaker is open', () => {
       selected_model: modelName,
       react_turns: 0,
     })
-    clock.turn(10_000)
+    clock.shift(10_000)
     const streamed = await server.ask('POST', '/api/agent/message/stream', { body: { content: 'e' } })
     expect([streamed.status, streamed.json]).toEqual([502, { error: 'upstream provider error' }])
     expect(streamed.headers['retry-after']).toBe('50')

@@ -43,6 +43,7 @@ const worded: Readonly<Record<string, (error: KeelsonError) => Failure>> = {
     const headers = retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }
     return { ...plain(502, upstreamError), headers }
   },
+  TURN_TIMEOUT: () => plain(502, upstreamError),
   TURN_CANCELLED: ({ message }) => plain(500, message),
   TURN_INTERRUPTED: ({ message }) => plain(500, message),
   LEASE_LOST: () => plain(503, 'another instance answers this message'),
