@@ -48,6 +48,13 @@ it('the root entry of core loads no schema library', () => {
   expect(loaded.filter((name) => ['zod', 'ajv'].includes(name))).toEqual([])
 })
 
+it('the testing entry loads no test framework and no schema library', () => {
+  const loaded = packagesOf(load('import', '@keelson/core/testing'))
+  expect(
+    loaded.filter((name) => ['vitest', 'jest', '@jest/globals', 'node:test', 'zod', 'ajv'].includes(name)),
+  ).toEqual([])
+})
+
 describe('the probe', () => {
   const folder = mkdtempSync(join(tmpdir(), 'keelson-probe-'))
   afterAll(() => rmSync(folder, { recursive: true }))

@@ -36,4 +36,5 @@ export const concierge = defineAgent({
   instructions: 'You answer guests of a small hotel. Look prices up, never guess them.',
   models: ['openai/gpt-5-mini', 'anthropic/claude-haiku-4-5'],
   tools: [price, book],
+  maxOutputTokens: 1_000,
 })

@@ -2,6 +2,7 @@ export {
   type Agent,
   type AgentDefinition,
   type AgentEntry,
+  type AgentOutput,
   agentErrors,
   defineAgent,
 } from './capabilities/agents/index.ts'
@@ -11,6 +12,15 @@ export {
   approvalErrors,
   type DecideApproval,
 } from './capabilities/approvals/index.ts'
+export {
+  type BreakerEvent,
+  type BreakerListener,
+  type BreakerOptions,
+  type BreakerPolicy,
+  type BreakerStatus,
+  breakerErrors,
+  breakerPolicies,
+} from './capabilities/breakers/index.ts'
 export {
   type ChangeConfig,
   type CodeDrift,
@@ -46,6 +56,8 @@ export {
   type TurnOutcome,
 } from './capabilities/loop/index.ts'
 export {
+  type Capacity,
+  type CapacityUse,
   type Completion,
   type FailureClass,
   isModelFailure,
@@ -58,21 +70,26 @@ export {
   modelErrors,
   noUsage,
   type Provider,
+  type ProviderOffer,
   type RegisteredModel,
   type RegisteredProvider,
   type ToolDescription,
 } from './capabilities/models/index.ts'
+export type { TurnContext, TurnReport, TurnStep } from './capabilities/observatory/index.ts'
 export { type Listen, realtimeErrors, type Ticket, type TurnListener } from './capabilities/realtime/index.ts'
 export {
+  type BreakerState,
   type ContextSegment,
   endsTurn,
   type FinishReason,
   isSettled,
   type Message,
+  type ModelAttempt,
   type NewMessage,
   type Part,
   type Role,
   type Selection,
+  type SelectionCandidate,
   type Session,
   type SessionStatus,
   sessionErrors,
@@ -83,6 +100,7 @@ export {
   type TurnEvent,
   type TurnEventType,
   type TurnOptions,
+  type TurnSelection,
   type TurnStatus,
   textOf,
   turnTransitions,

@@ -1,8 +1,11 @@
 import packageJson from '../package.json' with { type: 'json' }
-import { type AgentDefinition, agentOperations } from './capabilities/agents/index.ts'
+import { type Agent, type AgentDefinition, agentOperations } from './capabilities/agents/index.ts'
 import { createAgents } from './capabilities/agents/service.ts'
 import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
+import { type BreakerOptions, breakerOperations } from './capabilities/breakers/index.ts'
+import { policyOf } from './capabilities/breakers/policy.ts'
+import { createBreakers } from './capabilities/breakers/service.ts'
 import { surfacesSection } from './capabilities/config/documents.ts'
 import {
   type ConfigSection,
@@ -29,8 +32,10 @@ import {
 } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
-import { modelOperations, type Provider } from './capabilities/models/index.ts'
+import { type Models, modelOperations, type Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
+import { observatoryOperations } from './capabilities/observatory/index.ts'
+import { createObservatory } from './capabilities/observatory/service.ts'
 import { realtimeOperations } from './capabilities/realtime/index.ts'
 import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
@@ -61,6 +66,8 @@ export interface RuntimeOptions {
   /** How many of a tenant's newest generations stay, besides those that are pinned or in use. @default 1_000 */
   readonly keepGenerations?: number
   readonly limits?: Partial<TurnLimits>
+  /** When providers that fail are left alone, and for how long. */
+  readonly breakers?: BreakerOptions
   /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
   readonly deciders?: 'operator' | 'owner'
   /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
@@ -78,14 +85,19 @@ export interface RuntimeOptions {
 
 /** Everything a caller can do. Every call is authorised as that caller. */
 export interface Client {
-  /** Starts a turn of an agent. Returns at once; the handle tells when it is stored. */
-  run(agent: string, options: RunOptions): TurnHandle
-  /** A turn that was started before, here or elsewhere: its events, and what comes of it. */
-  attach(turn: string): TurnHandle
+  /**
+   * Starts a turn of an agent. Returns at once; the handle tells when it is stored. The agent is the registered one of
+   * this id; given as it was defined, it types the handle's `output`.
+   */
+  run<Output = unknown>(agent: string | Agent<Output>, options: RunOptions): TurnHandle<Output>
+  /** A turn that was started before, here or elsewhere: its events, and what comes of it. `agent` types its `output`. */
+  attach<Output = unknown>(turn: string, agent?: Agent<Output>): TurnHandle<Output>
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
+  readonly breakers: Door<typeof breakerOperations>
   readonly config: Door<typeof configOperations>
   readonly models: Door<typeof modelOperations>
+  readonly observatory: Door<typeof observatoryOperations>
   readonly providerKeys: Door<typeof providerKeyOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
@@ -107,6 +119,12 @@ export interface Runtime {
 
 /** Stores that a runtime of this process has open: what runs there is not left over from a dead one. */
 const inUse = new WeakSet<Store>()
+
+/** Names of the providers that are registered, or that an agent's model names where one provider serves any. */
+const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): readonly string[] => {
+  const named = agents.flatMap(({ models }) => models.flatMap((id) => find(id)?.prefix ?? []))
+  return [...new Set([...prefixes, ...named])]
+}
 
 /** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
 export function createRuntime(options: RuntimeOptions): Runtime {
@@ -133,14 +151,25 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   let endChanges = () => {}
   const ready = () => (state === 'started' ? undefined : start())
 
+  const breakers = createBreakers({
+    store: store.breakers,
+    policy: policyOf(options.breakers),
+    clock,
+    instance,
+    exclusive: store.exclusive,
+    names: () => configuredProviders,
+    relieve: (provider) => models.meter.relieve(provider),
+    report: reportError,
+  })
+  const models = createModels({ providers: options.providers, gate: breakers, sessions: store.sessions, clock })
   const vault = options.vault ?? null
-  const models = createModels(options.providers)
   const agents = createAgents({
     definitions: options.agents,
     tools: options.tools ?? [],
     hasModel: (id) => models.find(id) !== null,
     active: (tenant) => config.reader.active(tenant),
   })
+  const configuredProviders = providersOf(models, agents.within(emptyContent).all)
   const definitions = options.settings ?? {}
   /** What can be configured: each capability's own section. */
   const sections: readonly ConfigSection[] = [
@@ -173,6 +202,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     agents,
     config: config.reader,
     models,
+    gate: breakers,
     realtime,
     clock,
     newId,
@@ -190,6 +220,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     followUp,
     report: reportError,
   })
+  const observatory = createObservatory({ sessions: store.sessions, models })
   const system = createSystem({ clock, version: packageJson.version, agents: usableAgents })
 
   /** Those of the code layer while the configuration cannot be read: health is asked for when the store has failed. */
@@ -218,8 +249,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const doors = {
     agents: createDoor(agentOperations, agents, ready),
     approvals: createDoor(approvalOperations, approvals, ready),
+    breakers: createDoor(breakerOperations, breakers, ready),
     config: createDoor(configOperations, config, ready),
     models: createDoor(modelOperations, models, ready),
+    observatory: createDoor(observatoryOperations, observatory, ready),
     providerKeys: createDoor(providerKeyOperations, providerKeys, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
@@ -233,13 +266,14 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     constructor(context: CallContext) {
       this.#context = context
     }
-    run(agent: string, runOptions: RunOptions) {
+    run<Output>(agent: string | Agent<Output>, runOptions: RunOptions) {
       authorize(runOperation, this.#context)
-      return loop.run(this.#context, agent, runOptions)
+      const id = typeof agent === 'string' ? agent : agent.id
+      return loop.run(this.#context, id, runOptions) as TurnHandle<Output>
     }
-    attach(turn: string) {
+    attach<Output>(turn: string) {
       authorize(attachOperation, this.#context)
-      return loop.attach(this.#context, turn)
+      return loop.attach(this.#context, turn) as TurnHandle<Output>
     }
     get agents() {
       return new doors.agents(this.#context)
@@ -247,11 +281,17 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     get approvals() {
       return new doors.approvals(this.#context)
     }
+    get breakers() {
+      return new doors.breakers(this.#context)
+    }
     get config() {
       return new doors.config(this.#context)
     }
     get models() {
       return new doors.models(this.#context)
+    }
+    get observatory() {
+      return new doors.observatory(this.#context)
     }
     get providerKeys() {
       return new doors.providerKeys(this.#context)
@@ -292,6 +332,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     opened = true
     // Before any turn goes on: it must find the generation it began with.
     await config.start()
+    await breakers.refresh()
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
     await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
@@ -300,11 +341,13 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     // Each on its own: an instance that is slow to sweep is not dead.
     if (!store.exclusive) endHeartbeat = repeat(heartbeat, leaseMs / 6, 'heartbeat')
     endSweep = repeat(sweep, leaseMs / 3, 'sweep')
-    const hint = ({ config: head, turn }: StoreChange) => {
-      if (head !== undefined) config.moved(head)
-      if (turn === undefined) return
-      realtime.touch(turn)
-      held.changed(turn)
+    const hint = (change: StoreChange) => {
+      if ('breaker' in change) breakers.refresh().catch((error) => reportError(error, 'breakers'))
+      else if ('config' in change) config.moved(change.config)
+      else {
+        realtime.touch(change.turn)
+        held.changed(change.turn)
+      }
     }
     endChanges = store.changes?.subscribe(hint) ?? endChanges
     await approvals.sweep().catch((error) => reportError(error, 'sweep'))
@@ -321,6 +364,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       await config.sweep().catch((error) => reportError(error, 'config'))
       await takeOver(staleBefore())
       await held.sweep()
+      await breakers.refresh()
     }
     await approvals.sweep()
   }

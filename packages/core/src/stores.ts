@@ -1,10 +1,12 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
+import type { BreakerStore } from './capabilities/breakers/index.ts'
 import type { ConfigHead, ConfigStore } from './capabilities/config/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
+export type { BreakerProbe, BreakerRecord, BreakerStore } from './capabilities/breakers/index.ts'
 export type {
   ActivatedGeneration,
   AddedGeneration,
@@ -47,6 +49,7 @@ export type {
   Turn,
   TurnError,
   TurnOptions,
+  TurnSelection,
   TurnStatus,
   Usage,
 } from './capabilities/sessions/index.ts'
@@ -56,14 +59,12 @@ export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
 
-/** What was changed: a turn was written to, or the pointer of a tenant's configuration has moved. */
-export type StoreChange =
-  | { readonly turn: string; readonly config?: never }
-  | { readonly config: ConfigHead; readonly turn?: never }
+/** What another instance has written to: a turn, by its id, a breaker, by its provider, or where a pointer is now. */
+export type StoreChange = { readonly turn: string } | { readonly breaker: string } | { readonly config: ConfigHead }
 
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {
-  /** Tells of every change that another instance has made, after it was stored. Returns what ends it. */
+  /** Tells of everything that another instance has written to, after it was stored. Returns what ends it. */
   subscribe(listener: (change: StoreChange) => void): () => void
 }
 
@@ -71,6 +72,7 @@ export interface StoreChanges {
 export interface Store {
   readonly approvals: ApprovalStore
   readonly config: ConfigStore
+  readonly breakers: BreakerStore
   readonly loop: LoopStore
   readonly sessions: SessionStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */

@@ -1,4 +1,11 @@
-import type { ApprovalStatus, NewMessage, SessionStatus, ToolCall, TurnStatus } from '@keelson/core/stores'
+import type {
+  ApprovalStatus,
+  BreakerRecord,
+  NewMessage,
+  SessionStatus,
+  ToolCall,
+  TurnStatus,
+} from '@keelson/core/stores'
 
 /** Times are milliseconds, booleans 0 and 1; columns that say so hold JSON text. */
 export interface SessionTable {
@@ -164,6 +171,22 @@ export interface ConfigStateTable {
   revision: number
 }
 
+export interface BreakerTable {
+  provider: string
+  version: number
+  state: BreakerRecord['state']
+  cause: BreakerRecord['cause']
+  /** JSON. */
+  failures: string
+  last_failure: string | null
+  cooldown_ms: number
+  opened_at: number | null
+  retry_at: number | null
+  /** JSON. */
+  probe: string | null
+  changed_at: number
+}
+
 export interface InstanceTable {
   id: string
   heartbeat: number
@@ -182,6 +205,7 @@ export interface Database {
   turns: TurnTable
   tool_calls: ToolCallTable
   approvals: ApprovalTable
+  breakers: BreakerTable
   instances: InstanceTable
   config_heads: ConfigHeadTable
   config_generations: ConfigGenerationTable

@@ -6,6 +6,9 @@ import type { PostgresListenClient } from './pool.ts'
 /** A payload must stay below 8,000 bytes. */
 const payloadBytes = 7_900
 
+/** Before the name of a provider whose breaker has changed; no identifier of a turn begins so. */
+const breakerMark = 'breaker\t'
+
 export interface ChangesOptions {
   readonly schema: string
   connect(): PostgresListenClient
@@ -13,12 +16,16 @@ export interface ChangesOptions {
   report(error: unknown): void
 }
 
-const configLine = 'config:'
+/** Before where a tenant's pointer is now, as JSON. */
+const configMark = 'config\t'
 
-/** What a line says was changed. Turns are told by their bare ids, and a pointer by where it is. */
+const configLine = ({ tenant, active, latest, revision }: ConfigHead): string =>
+  configMark + JSON.stringify([tenant, active, latest, revision])
+
 function changeOf(line: string): StoreChange {
-  if (!line.startsWith(configLine)) return { turn: line }
-  const [tenant, active, latest, revision] = JSON.parse(line.slice(configLine.length)) as [
+  if (line.startsWith(breakerMark)) return { breaker: line.slice(breakerMark.length) }
+  if (!line.startsWith(configMark)) return { turn: line }
+  const [tenant, active, latest, revision] = JSON.parse(line.slice(configMark.length)) as [
     string,
     number,
     number,
@@ -27,16 +34,11 @@ function changeOf(line: string): StoreChange {
   return { config: { tenant, active, latest, revision } }
 }
 
-const lineOf = ({ tenant, active, latest, revision }: ConfigHead): string =>
-  `${configLine}${JSON.stringify([tenant, active, latest, revision])}`
-
-/** What instances tell each other: which turns have changed, by id, and where pointers are. */
+/** What instances tell each other: which turns and breakers have changed, by name, and where pointers are. */
 export interface Changes {
   readonly port: StoreChanges
   /** Tells the other instances, soon: what comes while a notification is under way goes with the next one. */
   announce(...turns: readonly (string | undefined)[]): void
-  /** The same of a pointer that was moved. */
-  announceConfig(head: ConfigHead): void
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -106,8 +108,6 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
 
     announce: tellOf,
 
-    announceConfig: (head) => tellOf(lineOf(head)),
-
     start: () => listener.start(),
     stop() {
       stopped = true
@@ -119,22 +119,22 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
 /** The store, telling the other instances of what its verbs have changed once that is stored. */
 export function announcing(
   store: Store,
-  { announce, announceConfig }: Pick<Changes, 'announce' | 'announceConfig'>,
-): Pick<Store, 'approvals' | 'config' | 'loop'> {
-  const { approvals, config, loop } = store
+  { announce }: Pick<Changes, 'announce'>,
+): Pick<Store, 'approvals' | 'breakers' | 'config' | 'loop'> {
+  const { approvals, breakers, config, loop } = store
   return {
     config: {
       ...config,
 
       async add(tenant, add) {
         const added = await config.add(tenant, add)
-        if (added.outcome !== 'conflict') announceConfig(added.head)
+        if (added.outcome !== 'conflict') announce(configLine(added.head))
         return added
       },
 
       async activate(tenant, number, base, at) {
         const activated = await config.activate(tenant, number, base, at)
-        if (activated.outcome === 'activated') announceConfig(activated.head)
+        if (activated.outcome === 'activated') announce(configLine(activated.head))
         return activated
       },
     },
@@ -169,6 +169,16 @@ export function announcing(
         const taken = await loop.takeOver(instance, staleBefore, at, limit)
         announce(...taken.map(({ turn }) => turn.id))
         return taken
+      },
+    },
+
+    breakers: {
+      ...breakers,
+
+      async swap(record) {
+        const written = await breakers.swap(record)
+        if (written) announce(breakerMark + record.provider)
+        return written
       },
     },
 

@@ -5,7 +5,7 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 1, approvals: 1, config: 1 }
+const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1, config: 1 }
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -33,7 +33,7 @@ describe('migration', () => {
     await (await openStore(file)).close()
     const config = ['config_codes', 'config_contents', 'config_generations', 'config_heads', 'config_state']
     const others = ['instances', 'messages', 'schema_version', 'sessions', 'tool_calls', 'turns']
-    const tables = ['approvals', ...config, ...others]
+    const tables = ['approvals', 'breakers', ...config, ...others]
     expect(tablesOf(file)).toEqual(tables)
     expect(
       inspect(
@@ -84,14 +84,14 @@ describe('migration', () => {
     }
     inspect(file, 'drop index turns_on_generation')
     inspect(file, 'alter table tool_calls drop column tool_hash')
-    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":1}'`)
+    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1}'`)
     await (await openStore(file)).close()
     expect(tablesOf(file)).toEqual(expect.arrayContaining(['approvals', 'config_heads']))
     expect(storedVersions(file)).toEqual(versions)
   })
 
   it.each([
-    { ...versions, loop: 2 },
+    { ...versions, loop: versions.loop + 1 },
     { ...versions, sorcery: 1 },
   ])('refuses the newer schema %j and leaves it as it is', async (newer) => {
     const file = newFile()

@@ -10,6 +10,7 @@ import { ModelFailure, noUsage } from '../capabilities/models/index.ts'
 import { type FinishReason, textOf, type Usage } from '../capabilities/sessions/index.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import type { Json } from '../kernel/json.ts'
+import { pause } from './pause.ts'
 
 /** One thing the scripted model does. Made by `say`, `think`, `callTool`, `fail`, `hang`, `delay`, `cut` and `finish`. */
 export type ScriptAction =
@@ -87,7 +88,7 @@ export interface ScriptedModelOptions {
 
 /** What the model was sent in one call. Messages and tools are frozen: changing one afterwards throws. */
 export interface ScriptedCall {
-  /** Name without the provider's prefix. */
+  /** The name it was called by; in a test runtime `provider/model`. */
   readonly model: string
   readonly request: ModelRequest
   /** The call's own signal. */
@@ -102,6 +103,8 @@ export interface ScriptedModel extends Provider {
   /** Throws when steps were not used, or when a call came that the script did not foresee. */
   assertComplete(): void
 }
+
+export const isScripted = (model: Provider): model is ScriptedModel => 'push' in model && 'calls' in model
 
 /** Makes a provider that follows a script, so that an agent can be tested without a model. */
 export function scriptedModel(steps: readonly ScriptStep[], options: ScriptedModelOptions = {}): ScriptedModel {
@@ -120,7 +123,8 @@ export function scriptedModel(steps: readonly ScriptStep[], options: ScriptedMod
       return step
     }
     if (options.otherwise !== undefined) return options.otherwise
-    const error = new Error(unforeseenText(calls.length, script.length, request.messages))
+    // Of a class that is not tried again: the test is to fail at once.
+    const error = new ModelFailure('bad-request', unforeseenText(calls.length, script.length, request.messages))
     unforeseen.push(error)
     throw error
   }
@@ -221,25 +225,6 @@ async function* speak(
 // biome-ignore lint/correctness/useYield: a stream that fails before its first part
 async function* failing(error: unknown): AsyncGenerator<ModelPart> {
   throw error
-}
-
-/** Resolves after `ms`, never for null; rejects with the signal's reason as soon as it is aborted. */
-function pause(clock: Clock, ms: number | null, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      cancel?.()
-      reject(signal.reason)
-    }
-    const cancel =
-      ms === null
-        ? undefined
-        : clock.after(ms, () => {
-            signal.removeEventListener('abort', abort)
-            resolve()
-          })
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-  })
 }
 
 const actionsOf = (step: ScriptStep): ScriptAction[] => ('do' in step ? [step] : [...step])

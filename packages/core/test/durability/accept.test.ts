@@ -1,8 +1,7 @@
-import { createTestRuntime, hang, respond, say, scriptedModel } from '@keelson/core/testing'
+import { createTestRuntime, hang, respond, say, scriptedModel, virtualClock } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import { agentOf, codeOf, collect, databaseFile, gate, shownText, transcript, typesOf } from './scene.ts'
-import { VirtualClock } from './virtual-clock.ts'
 
 const everything = { limit: 100, offset: 0 }
 
@@ -145,7 +144,7 @@ describe('messages to one session', () => {
   })
 
   test('are refused as duplicates while the same one is being answered, within the time that was named', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel([hang(), hang()], { otherwise: say('ok') })
     await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock })
     const { client } = runtime

@@ -1,5 +1,5 @@
 import type { Store } from '@keelson/core/stores'
-import { callTool, createTestRuntime, hang, say, scriptedModel } from '@keelson/core/testing'
+import { callTool, createTestRuntime, hang, say, scriptedModel, virtualClock } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import {
@@ -14,7 +14,6 @@ import {
   transcript,
   until,
 } from './scene.ts'
-import { VirtualClock } from './virtual-clock.ts'
 
 const onMonday = { note: 'on monday' }
 const deferring = { message: 'pay', approvals: 'defer' } as const
@@ -64,7 +63,7 @@ describe('a call whose approval is deferred', () => {
   })
 
   test('runs once although many ask for it: deciders, lists and sweeps', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const { tool, runs } = askingTool()
     const model = scriptedModel([callTool('pay', onMonday), say('asked')], { otherwise: say('paid now') })
     await using runtime = await createTestRuntime({ agents: [agentOf([tool])], model, clock })
@@ -104,7 +103,7 @@ describe('a call whose approval is deferred', () => {
   })
 
   test('is never run when it is denied or expires', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const { tool, runs } = askingTool()
     const model = scriptedModel([
       callTool('pay', onMonday),
@@ -116,7 +115,7 @@ describe('a call whose approval is deferred', () => {
     const { client } = runtime
     const first = await client.run('clerk', deferring).result
     await client.approvals.decide({ id: await approvalOf(client, first.turn), decision: 'deny' })
-    clock.turn(1)
+    clock.shift(1)
     const second = await client.run('clerk', deferring).result
     await clock.advance(310_000)
     expect(await client.approvals.list(everything)).toMatchObject([{ status: 'denied' }, { status: 'expired' }])
@@ -153,7 +152,7 @@ describe('a call whose approval is deferred', () => {
     const lost = await first.client.run('lost', deferring).result
     const kept = await first.client.run('clerk', deferring).result
     await first.stop()
-    const clock = new VirtualClock(Date.now())
+    const clock = virtualClock(Date.now())
     await using second = await createTestRuntime({ agents: [clerk], model, clock, store: sqliteStore(file) })
     for (const { turn } of [lost, kept]) {
       await second.client.approvals.decide({ id: await approvalOf(second.client, turn), decision: 'approve' })

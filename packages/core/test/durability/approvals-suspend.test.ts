@@ -1,5 +1,5 @@
 import { defineTool } from '@keelson/core'
-import { callTool, createTestRuntime, say, scriptedModel } from '@keelson/core/testing'
+import { callTool, createTestRuntime, say, scriptedModel, virtualClock } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -16,7 +16,6 @@ import {
   transcript,
   typesOf,
 } from './scene.ts'
-import { VirtualClock } from './virtual-clock.ts'
 
 const onMonday = { note: 'on monday' }
 
@@ -104,7 +103,7 @@ describe('a turn that waits for an approval', () => {
   })
 
   test('is told when nobody decides in time, once', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const { tool, runs } = askingTool()
     const model = scriptedModel([callTool('pay', onMonday), say('nobody answered')])
     await using runtime = await createTestRuntime({ agents: [agentOf([tool])], model, clock })
@@ -126,14 +125,14 @@ describe('a turn that waits for an approval', () => {
   })
 
   test('refuses a decision that comes after the time, although nobody has swept yet', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const { tool } = askingTool()
     const model = scriptedModel([callTool('pay', onMonday), say('too late')])
     await using runtime = await createTestRuntime({ agents: [agentOf([tool])], model, clock })
     const { client } = runtime
     const { turn } = await client.run('clerk', { message: 'pay' }).result
     const approval = await approvalOf(client, turn)
-    clock.turn(300_000)
+    clock.shift(300_000)
     expect(await codeOf(client.approvals.decide({ id: approval, decision: 'approve' }))).toBe('APPROVAL_SETTLED')
     await clock.advance(5_000)
     expect(await client.approvals.get({ id: approval })).toMatchObject({ status: 'expired' })
@@ -256,7 +255,7 @@ describe('a step with several calls of which two need an approval', () => {
       await using runtime = await createTestRuntime({
         agents: [agentOf([tool, wait])],
         model,
-        clock: new VirtualClock(),
+        clock: virtualClock(),
       })
       const { client } = runtime
       const turn = client.run('clerk', { message: 'go' })
@@ -308,11 +307,11 @@ describe('after a restart', () => {
     const { tool, runs } = askingTool()
     const model = scriptedModel([callTool('pay', onMonday), say('too late')])
     const options = { agents: [agentOf([tool])], model }
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const first = await createTestRuntime({ ...options, clock, store: sqliteStore(file) })
     const { turn } = await first.client.run('clerk', { message: 'pay' }).result
     await first.stop()
-    clock.turn(3_600_000)
+    clock.shift(3_600_000)
     await using second = await createTestRuntime({ ...options, clock, store: sqliteStore(file) })
     expect((await second.client.attach(turn).result).text).toBe('too late')
     expect(runs).toEqual([])

@@ -1,4 +1,13 @@
-import { callTool, createTestRuntime, hang, respond, say, scriptedModel } from '@keelson/core/testing'
+import {
+  callTool,
+  createTestRuntime,
+  hang,
+  respond,
+  say,
+  scriptedModel,
+  settle,
+  virtualClock,
+} from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import {
@@ -16,12 +25,11 @@ import {
   transcript,
   typesOf,
 } from './scene.ts'
-import { settle, VirtualClock } from './virtual-clock.ts'
 
 describe('cancelling', () => {
   test('takes a queued turn out of the queue, and tells those who wait for it', async () => {
     const model = scriptedModel([hang(), say('third')])
-    await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock: new VirtualClock() })
+    await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock: virtualClock() })
     const { client } = runtime
     const first = client.run('clerk', { message: 'one' })
     const { id, session } = await first.accepted
@@ -96,7 +104,7 @@ describe('cancelling', () => {
   test('ends a turn that waits, and closes its question', async () => {
     const { tool, runs } = askingTool()
     const model = scriptedModel([callTool('pay', { note: 'x' }), say('second')])
-    await using runtime = await createTestRuntime({ agents: [agentOf([tool])], model, clock: new VirtualClock() })
+    await using runtime = await createTestRuntime({ agents: [agentOf([tool])], model, clock: virtualClock() })
     const { client } = runtime
     const { turn, session } = await client.run('clerk', { message: 'pay' }).result
     const id = await approvalOf(client, turn)

@@ -1,5 +1,16 @@
 import type { Client, TurnEvent } from '@keelson/core'
-import { callTool, createTestRuntime, delay, hang, respond, say, scriptedModel, think } from '@keelson/core/testing'
+import {
+  callTool,
+  createTestRuntime,
+  delay,
+  hang,
+  respond,
+  say,
+  scriptedModel,
+  settle,
+  think,
+  virtualClock,
+} from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import {
@@ -15,7 +26,6 @@ import {
   transcript,
   typesOf,
 } from './scene.ts'
-import { settle, VirtualClock } from './virtual-clock.ts'
 
 const echo = noteTool('echo', ({ note }) => note)
 
@@ -88,7 +98,7 @@ describe('following a turn', () => {
   test('of a queued turn begins when that does', async () => {
     const first = gate()
     const model = scriptedModel([respond(async () => first.passed.then(() => say('one'))), say('two')])
-    await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock: new VirtualClock() })
+    await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock: virtualClock() })
     const { client } = runtime
     const { id: session } = await client.sessions.create({ agent: 'clerk' })
     const one = client.run('clerk', { session, message: 'a' })
@@ -163,7 +173,7 @@ describe('a turn that went through everything', () => {
   /** Two steps with tools, a taken-back answer and a crash in the middle of the third. */
   async function recorded() {
     const file = databaseFile()
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const options = { agents: [agentOf([echo])], clock, limits: { backoffMs: 1, flushMs: 10 } }
     const model = scriptedModel(
       [

@@ -1,9 +1,9 @@
 import type { TurnEvent } from '@keelson/core'
+import { settle } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
 import { LiveTurn } from '../../src/capabilities/realtime/live-turn.ts'
 import { lastOf, replay } from '../../src/capabilities/realtime/turn-log.ts'
 import { collect, shownText } from './scene.ts'
-import { settle } from './virtual-clock.ts'
 
 const at = 1
 

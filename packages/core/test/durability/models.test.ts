@@ -10,6 +10,8 @@ import {
   respond,
   say,
   scriptedModel,
+  settle,
+  virtualClock,
 } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
@@ -26,9 +28,8 @@ import {
   transcript,
   typesOf,
 } from './scene.ts'
-import { settle, VirtualClock } from './virtual-clock.ts'
 
-const twoModels = agentOf([], { models: ['test/one', 'test/two'] })
+const twoModels = agentOf([], { models: ['test/one', 'other/two'] })
 
 /** A provider that does not care about its signal. */
 function deaf(parts: () => AsyncIterable<ModelPart>): Provider & { calls: number } {
@@ -50,7 +51,7 @@ const answer: ModelPart[] = [
 describe('a model that fails', () => {
   const again: FailureClass[] = ['rate-limit', 'overload', 'server', 'timeout', 'network', 'malformed']
   test.each(again)('with %s is asked three times, each after a longer wait, then the next one is', async (failure) => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const at: number[] = []
     const failing = respond(() => {
       at.push(clock.now())
@@ -61,8 +62,8 @@ describe('a model that fails', () => {
     const turn = runtime.client.run('clerk', { message: 'hi' })
     await turn.accepted
     await clock.advance(5_000)
-    expect(await turn.result).toMatchObject({ text: 'two', model: 'test/two', selected: 'test/one', steps: 1 })
-    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'test/one', 'test/two'])
+    expect(await turn.result).toMatchObject({ text: 'two', model: 'other/two', selected: 'test/one', steps: 1 })
+    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'test/one', 'other/two'])
     const [first = 0, second = 0, third = 0] = at
     expect(second - first).toBeGreaterThanOrEqual(250)
     expect(second - first).toBeLessThanOrEqual(500)
@@ -76,7 +77,7 @@ describe('a model that fails', () => {
     const model = scriptedModel([fail(failure), say('two')])
     await using runtime = await createTestRuntime({ agents: [twoModels], model })
     expect((await runtime.client.run('clerk', { message: 'hi' }).result).text).toBe('two')
-    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/two'])
+    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'other/two'])
   })
 
   test('because it refuses the content ends the turn: no other is asked', async () => {
@@ -91,7 +92,7 @@ describe('a model that fails', () => {
   })
 
   test('is waited for as long as it asks, unless that is too long', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel([
       fail('rate-limit', { retryAfterMs: 20_000 }),
       fail('overload', { retryAfterMs: 30_001 }),
@@ -104,7 +105,7 @@ describe('a model that fails', () => {
     expect(model.calls).toHaveLength(1)
     await clock.advance(1)
     expect((await turn.result).text).toBe('two')
-    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'test/two'])
+    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'other/two'])
   })
 
   test('every time fails the turn with the class of the last failure, and the session takes the next message', async () => {
@@ -159,7 +160,7 @@ describe('a model that takes its time', () => {
     ['never ends', [Array.from({ length: 100 }, () => [delay(100), say('a ')]).flat()], 2_000],
     ['says nothing after a long silence', [[delay(900), say('a'), hang()]], 1_200],
   ])('is given up when it %s', async (_, steps, after) => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel(steps, { clock })
     await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, limits })
     const turn = runtime.client.run('clerk', { message: 'hi' })
@@ -173,7 +174,7 @@ describe('a model that takes its time', () => {
   })
 
   test('is not given up while it speaks, however long it takes to the first word', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel([[delay(999), say('a'), delay(299), say('b'), delay(299), say('c')]], { clock })
     await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, limits })
     const turn = runtime.client.run('clerk', { message: 'hi' })
@@ -187,20 +188,20 @@ describe('a model that takes its time', () => {
       [[hang()], 1_000],
       [[[say('a'), hang()]], 300],
     ] as const) {
-      const clock = new VirtualClock()
+      const clock = virtualClock()
       const model = scriptedModel(steps, { clock })
       await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, limits })
       const turn = runtime.client.run('clerk', { message: 'hi' })
       await turn.accepted
       await clock.advance(150)
-      clock.turn(-3_600_000)
+      clock.shift(-3_600_000)
       await clock.advance(after + 100)
       expect(await turn.outcome).toMatchObject(failed)
     }
   })
 
   test('and ignores its signal is left behind: what it says later belongs to nobody', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const { promise, resolve } = Promise.withResolvers<void>()
     const model = deaf(async function* () {
       yield { type: 'text', text: 'early ' }
@@ -220,7 +221,7 @@ describe('a model that takes its time', () => {
   })
 
   test('and speaks after it was given up does not disturb the next answer', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const late = gate()
     const answering = gate()
     const spoken: ModelPart[][] = [

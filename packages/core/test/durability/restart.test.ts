@@ -1,5 +1,5 @@
 import { defineAgent } from '@keelson/core'
-import { callTool, createTestRuntime, hang, say, scriptedModel } from '@keelson/core/testing'
+import { callTool, createTestRuntime, hang, say, scriptedModel, settle, virtualClock } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import {
@@ -17,7 +17,6 @@ import {
   typesOf,
   until,
 } from './scene.ts'
-import { settle, VirtualClock } from './virtual-clock.ts'
 
 describe('a runtime that is stopped', () => {
   test('in the middle of an answer leaves the turn to the next one, which asks the model again', async () => {
@@ -45,7 +44,7 @@ describe('a runtime that is stopped', () => {
 
   test('lets a tool that runs come to its end, and the next one goes on after it', async () => {
     const file = databaseFile()
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const going = gate<string>()
     const started = gate()
     let runs = 0
@@ -79,7 +78,7 @@ describe('a runtime that is stopped', () => {
 
   test('aborts a tool that does not end in time: what it may have done is for a person to say', async () => {
     const file = databaseFile()
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const started = gate()
     let reason: unknown
     const pay = noteTool('pay', (_, { signal }) => {
@@ -183,14 +182,14 @@ describe('a runtime that is stopped', () => {
     const first = await createTestRuntime({
       ...options,
       store: sqliteStore(file),
-      clock: new VirtualClock(2_000_000_000_000),
+      clock: virtualClock(2_000_000_000_000),
     })
     const { session } = await first.client.run('clerk', { message: 'a' }).result
     await first.client.run('clerk', { session, message: 'b' }).accepted
     await settle()
     await first.stop()
     const store = sqliteStore(file)
-    await using second = await createTestRuntime({ ...options, store, clock: new VirtualClock(1_000_000_000_000) })
+    await using second = await createTestRuntime({ ...options, store, clock: virtualClock(1_000_000_000_000) })
     const turns = await second.client.sessions.turns({ session, limit: 10, offset: 0 })
     for (const { id } of turns) await second.client.attach(id).result
     expect(await transcript(second.client, session)).toEqual(['user: a', 'assistant: one', 'user: b', 'assistant: two'])

@@ -1,5 +1,15 @@
 import { DatabaseSync } from 'node:sqlite'
-import { callTool, createTestRuntime, delay, hang, respond, say, scriptedModel } from '@keelson/core/testing'
+import {
+  callTool,
+  createTestRuntime,
+  delay,
+  hang,
+  respond,
+  say,
+  scriptedModel,
+  settle,
+  virtualClock,
+} from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import {
@@ -19,7 +29,6 @@ import {
   until,
 } from './scene.ts'
 import { diskFull, type StoreVerb, troubled } from './troubled-store.ts'
-import { settle, VirtualClock } from './virtual-clock.ts'
 
 const writes: StoreVerb[] = ['loop.commit', 'loop.flush']
 
@@ -27,7 +36,7 @@ describe('a disk that is full for a while', () => {
   test('at any write of a turn loses nothing and repeats nothing: the turn goes on when there is room', async () => {
     // The writes of the turn below, one after the other; past the last of them nothing fails.
     for (let failing = 1; failing <= 5; failing += 1) {
-      const clock = new VirtualClock()
+      const clock = virtualClock()
       const trouble = troubled(sqliteStore(':memory:'))
       let runs = 0
       const work = noteTool('work', () => {
@@ -87,7 +96,7 @@ describe('a disk that is full for a while', () => {
   })
 
   test('lets a cancelled turn be cancelled as soon as there is room', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const trouble = troubled(sqliteStore(':memory:'))
     const model = scriptedModel([hang(), say('next')])
     await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, store: trouble.store })
@@ -116,7 +125,7 @@ describe('a disk that is full for a while', () => {
   })
 
   test('does not lose a decision that was stored: the next sweep goes on', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const trouble = troubled(sqliteStore(':memory:'))
     const { tool, runs } = askingTool()
     const model = scriptedModel([callTool('pay', { note: 'x' }), say('paid')])
@@ -168,7 +177,7 @@ describe('a store that fails for reasons of its own', () => {
 
   test('at one commit makes the turn go on from the last one that was stored', async () => {
     for (let failing = 1; failing <= 4; failing += 1) {
-      const clock = new VirtualClock()
+      const clock = virtualClock()
       const trouble = troubled(sqliteStore(':memory:'))
       const keys: string[] = []
       const work = noteTool(
@@ -202,7 +211,7 @@ describe('a store that fails for reasons of its own', () => {
   })
 
   test('does not keep a cancelled turn from being cancelled, a little later', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const trouble = troubled(sqliteStore(':memory:'))
     const model = scriptedModel([hang(), say('next')])
     await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, store: trouble.store })
@@ -218,7 +227,7 @@ describe('a store that fails for reasons of its own', () => {
   })
 
   test('at every commit gives the turn up after some tries: it does not call the model for ever', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const trouble = troubled(sqliteStore(':memory:'))
     const model = scriptedModel([], { otherwise: say('done') })
     await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, store: trouble.store })
@@ -235,7 +244,7 @@ describe('a store that fails for reasons of its own', () => {
   })
 
   test('when history is read makes the turn wait, and go on', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const trouble = troubled(sqliteStore(':memory:'))
     const model = scriptedModel([say('one'), say('two')])
     const options = { agents: [agentOf()], model, clock, store: trouble.store, limits: { historyBytes: 0 } }
@@ -310,7 +319,7 @@ describe('a turn that another instance takes over', () => {
 
 describe('a turn that is taken over while the model speaks', () => {
   test('is not asked of the model again by the one that lost it', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const inner = sqliteStore(':memory:')
     const model = scriptedModel([[say('some '), delay(2_000), say('words'), hang()]], { clock })
     const runtime = await createTestRuntime({ agents: [agentOf()], model, clock, store: inner })
@@ -329,7 +338,7 @@ describe('a turn that is taken over while the model speaks', () => {
 
 describe('a runtime that stops', () => {
   test('lets go of readers whose turn does not run just then', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const model = scriptedModel([hang()])
     const runtime = await createTestRuntime({ agents: [agentOf()], model, clock })
     const { session } = await runtime.client.run('clerk', { message: 'a' }).accepted

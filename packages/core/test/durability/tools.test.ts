@@ -1,9 +1,8 @@
 import { systemClock } from '@keelson/core'
-import { callTool, createTestRuntime, say, scriptedModel } from '@keelson/core/testing'
+import { callTool, createTestRuntime, say, scriptedModel, settle, virtualClock } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
 import { executeCalls } from '../../src/capabilities/loop/execute-tools.ts'
 import { agentOf, callsOf, collect, followed, gate, noteTool, transcript, typesOf } from './scene.ts'
-import { settle, VirtualClock } from './virtual-clock.ts'
 
 /** Runs one turn whose first step makes these calls, and gives what the model was told of them. */
 async function told(tools: Parameters<typeof agentOf>[0], calls: Parameters<typeof scriptedModel>[0][number]) {
@@ -209,7 +208,7 @@ describe('a tool', () => {
   })
 
   test('that hangs past its time is given up, told to stop, and what it does later is not seen', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const late = gate<string>()
     let aborted = false
     const slow = noteTool(
@@ -240,7 +239,7 @@ describe('a tool', () => {
   })
 
   test('that rejects after its time was over breaks nothing', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     const late = gate<string>()
     const slow = noteTool('slow', () => late.passed, { timeoutMs: 10 })
     const model = scriptedModel([callTool('slow', { note: 'x' }), say('done')])
@@ -271,8 +270,8 @@ describe('a tool', () => {
   })
 
   test('whose time was measured while the clock was set back has taken no less than nothing', async () => {
-    const clock = new VirtualClock()
-    const back = noteTool('back', () => clock.turn(-60_000))
+    const clock = virtualClock()
+    const back = noteTool('back', () => clock.shift(-60_000))
     const model = scriptedModel([callTool('back', { note: 'x' }), say('done')])
     await using runtime = await createTestRuntime({ agents: [agentOf([back])], model, clock })
     const turn = runtime.client.run('clerk', { message: 'hi' })

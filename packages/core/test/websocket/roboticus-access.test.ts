@@ -1,6 +1,5 @@
-import { scriptedModel } from '@keelson/core/testing'
+import { scriptedModel, virtualClock } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
-import { VirtualClock } from '../durability/virtual-clock.ts'
 import { apiKey } from '../surfaces/roboticus-server.ts'
 import { pushServer } from './push-server.ts'
 
@@ -60,7 +59,7 @@ describe('a ticket', () => {
   })
 
   test('is good for 30 seconds and not longer', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     await using server = await pushServer({ model: model(), clock })
     const [first, second] = [await ticketOf(server), await ticketOf(server)]
     await clock.advance(29_999)
@@ -90,7 +89,7 @@ describe('a ticket', () => {
   })
 
   test('cannot be hoarded', async () => {
-    const clock = new VirtualClock()
+    const clock = virtualClock()
     await using server = await pushServer({ model: model(), clock })
     for (let count = 0; count < 100; count += 1) await ticketOf(server)
     const refusal = await server.ask('POST', '/api/ws-ticket')

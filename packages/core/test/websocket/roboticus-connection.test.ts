@@ -1,6 +1,5 @@
-import { delay, say, scriptedModel } from '@keelson/core/testing'
+import { delay, say, scriptedModel, virtualClock } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
-import { VirtualClock } from '../durability/virtual-clock.ts'
 import { until } from '../surfaces/roboticus-server.ts'
 import { pushServer } from './push-server.ts'
 
@@ -35,7 +34,7 @@ describe('what a client sends', () => {
 
 describe('a connection', () => {
   test('is pinged, and stays open as long as the client answers', async () => {
-    const socketClock = new VirtualClock()
+    const socketClock = virtualClock()
     await using server = await pushServer({ model: model(), socketClock })
     const push = await server.connect()
     let pings = 0
@@ -52,7 +51,7 @@ describe('a connection', () => {
   })
 
   test('is closed when nothing is heard for 90 seconds', async () => {
-    const socketClock = new VirtualClock()
+    const socketClock = virtualClock()
     await using server = await pushServer({ model: model(), socketClock })
     const push = await server.connect()
     // It answers no ping, as a client whose network is gone.
@@ -70,7 +69,7 @@ describe('a connection', () => {
     const script = scriptedModel([Array.from({ length: count }, () => [say([chunk]), delay(1)]).flat()])
     const limits = { answerLength: count * chunk.length }
     // Of a clock that stands still: the slow client is not cut off before it has read why.
-    await using server = await pushServer({ model: script, limits, socketClock: new VirtualClock() })
+    await using server = await pushServer({ model: script, limits, socketClock: virtualClock() })
     const [slow, quick] = await Promise.all([server.connect(), server.connect()])
     slow.socket.pause()
     await server.runtime.client.run('assistant', { message: 'Go on' }).outcome

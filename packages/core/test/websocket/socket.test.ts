@@ -1,6 +1,6 @@
+import { virtualClock } from '@keelson/core/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { openSocket, type Socket, type SocketHandlers } from '../../src/http/websocket.ts'
-import { VirtualClock } from '../durability/virtual-clock.ts'
 
 /** A connection whose reader takes nothing until it is told to. */
 class Line {
@@ -43,7 +43,7 @@ class Line {
 
 function scene(handlers: (socket: Socket) => SocketHandlers = () => ({})) {
   const line = new Line()
-  const clock = new VirtualClock()
+  const clock = virtualClock()
   const errors: unknown[] = []
   let socket: Socket | undefined
   const open = openSocket(
@@ -142,7 +142,7 @@ describe('a connection', () => {
 
   test('lives no longer because the clock was set back', async () => {
     const { clock, line } = scene()
-    clock.turn(-3_600_000)
+    clock.shift(-3_600_000)
     await clock.advance(120_000)
     expect(line.closed?.[0]).toBe(1001)
   })

@@ -1,7 +1,15 @@
-import type { Tool } from '../tools/index.ts'
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { JsonObject } from '../../kernel/json.ts'
+import type { CompiledSchema, Tool } from '../tools/index.ts'
+
+/** What an agent's answers must look like, ready for use. Made by `defineAgent`. */
+export interface AgentOutput<Output = unknown> extends CompiledSchema<Output> {
+  /** Name of the schema, for vendors that want one. */
+  readonly name: string
+}
 
 /** An agent as its author writes it. */
-export interface AgentDefinition {
+export interface AgentDefinition<Output = unknown> {
   /** What code and surfaces call it. */
   readonly id: string
   /** For people. @default the id */
@@ -17,10 +25,20 @@ export interface AgentDefinition {
   readonly maxOutputTokens?: number | null
   /** Left to the provider when absent. */
   readonly temperature?: number | null
+  /**
+   * What the answer must be: JSON of this schema, checked, put right by the model once, else the turn fails with
+   * `OUTPUT_INVALID`. A Standard Schema (zod, valibot, arktype ...), whose type `handle.output` has, or JSON Schema.
+   */
+  readonly output?: StandardSchemaV1<unknown, Output> | AgentOutput<Output> | JsonObject | null
+  /** JSON Schema of `output` for the model; needed when the schema library cannot make one itself. */
+  readonly outputSchema?: JsonObject
 }
 
-/** An agent with its defaults filled in. */
-export interface Agent extends Required<Omit<AgentDefinition, 'maxOutputTokens' | 'temperature'>> {
+type Filled = Required<Omit<AgentDefinition, 'maxOutputTokens' | 'temperature' | 'output' | 'outputSchema'>>
+
+/** An agent with its defaults filled in. `Output` is what its answers are parsed to, null for plain text. */
+export interface Agent<Output = unknown> extends Filled {
   readonly maxOutputTokens: number | null
   readonly temperature: number | null
+  readonly output: AgentOutput<Output> | null
 }

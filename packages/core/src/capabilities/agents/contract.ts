@@ -6,6 +6,11 @@ export const agentErrors = defineErrors({
   AGENT_NOT_FOUND: { kind: 'not_found', message: 'no such agent' },
   AGENT_DISABLED: { kind: 'not_found', message: 'the agent is switched off' },
   AGENT_INVALID: { kind: 'bad_request', message: 'the agent is not defined correctly' },
+  OUTPUT_SCHEMA_BROKEN: { kind: 'internal', message: "the JSON Schema of the agent's output cannot be compiled" },
+  OUTPUT_CHECK_FAILED: {
+    kind: 'internal',
+    message: "the schema of the agent's output threw instead of reporting a problem",
+  },
 })
 
 export const agentOperations = {

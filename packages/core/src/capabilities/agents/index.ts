@@ -1,4 +1,4 @@
-export type { Agent, AgentDefinition } from './agent.ts'
+export type { Agent, AgentDefinition, AgentOutput } from './agent.ts'
 export type { AgentEntry } from './agent-entry.ts'
 export { agentErrors, agentOperations } from './contract.ts'
 export type { Agents } from './service.ts'

@@ -1,6 +1,6 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import type { JsonObject } from '../../kernel/json.ts'
+import type { Json, JsonObject } from '../../kernel/json.ts'
 import {
   type ConfigContent,
   type ConfigDraft,
@@ -12,13 +12,19 @@ import { configuredTool, type Tool, type ToolOverrides } from '../tools/index.ts
 import type { Agent, AgentDefinition } from './agent.ts'
 import { type AgentEntry, problemsOfEntry } from './agent-entry.ts'
 import { agentErrors, type agentOperations } from './contract.ts'
+import { outputOf } from './output.ts'
 
 const modelId = /^[^/\s]+\/\S+$/
 
-/** Checks an agent and fills in its defaults. Throws `AGENT_INVALID` with what is wrong. */
+/**
+ * Checks an agent, compiles the schema of its output and fills in its defaults. Throws `AGENT_INVALID` with what is
+ * wrong.
+ */
+export function defineAgent(definition: AgentDefinition & { readonly output: JsonObject }): Agent<Json>
+export function defineAgent<Output = null>(definition: AgentDefinition<Output>): Agent<Output>
 export function defineAgent(definition: AgentDefinition): Agent {
-  const invalid = (problem: string) =>
-    agentErrors.AGENT_INVALID({ message: `agent ${JSON.stringify(definition.id)}: ${problem}` })
+  const invalid = (problem: string, cause?: unknown) =>
+    agentErrors.AGENT_INVALID({ message: `agent ${JSON.stringify(definition.id)}: ${problem}`, cause })
   if (typeof definition.id !== 'string' || !/^[\w.-]{1,128}$/.test(definition.id))
     throw invalid('the id takes letters, digits, "_", "-" and ".", at most 128')
   if (typeof definition.instructions !== 'string') throw invalid('it needs instructions')
@@ -49,6 +55,7 @@ export function defineAgent(definition: AgentDefinition): Agent {
     maxSteps,
     maxOutputTokens,
     temperature: definition.temperature ?? null,
+    output: outputOf(definition, invalid),
   })
 }
 
@@ -191,7 +198,8 @@ type ToolEntries = Readonly<Record<string, ToolOverrides>>
 const codeless = { models: [] } as unknown as AgentDefinition
 
 /** What an agent is, as JSON. Its tools are told apart by what the model sees of them. */
-const definitionOf = ({ tools, ...agent }: Agent): JsonObject => ({
+const definitionOf = ({ tools, output, ...agent }: Agent): JsonObject => ({
   ...agent,
+  output: output === null ? null : { name: output.name, schema: output.schema },
   tools: tools.map(({ name, description, parameters, risk }) => ({ name, description, parameters, risk })),
 })

@@ -1,8 +1,9 @@
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import { type Model, ModelFailure, type ModelRequest, type ToolDescription } from '../models/index.ts'
+import { type Model, ModelFailure, type ModelNeeds, type ModelRequest, type ToolDescription } from '../models/index.ts'
 import type { ContextSegment } from '../sessions/index.ts'
 import type { History } from './history.ts'
+import { outputInstructions } from './output.ts'
 
 export interface Assembled {
   readonly request: ModelRequest
@@ -13,6 +14,8 @@ const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
 
 /** What every request of an agent begins with. */
 interface Preamble {
+  readonly instructions: string
+  readonly output: { readonly output?: NonNullable<ModelRequest['output']> }
   readonly tools: readonly ToolDescription[]
   readonly toolTokens: number
   readonly instructionTokens: number
@@ -26,13 +29,27 @@ function preambleOf(agent: Agent): Preamble {
   const known = preambles.get(agent)
   if (known) return known
   const tools = agent.tools.map(({ name, description, parameters }) => ({ name, description, parameters }))
+  const { output } = agent
+  const instructions = output ? `${agent.instructions}\n\n${outputInstructions(output)}` : agent.instructions
   const made = {
+    instructions,
+    output: output ? { output: { name: output.name, schema: output.schema } } : {},
     tools,
     toolTokens: tools.length === 0 ? 0 : tokensOf(JSON.stringify(tools)),
-    instructionTokens: tokensOf(agent.instructions),
+    instructionTokens: tokensOf(instructions),
   }
   preambles.set(agent, made)
   return made
+}
+
+/** What a message of so many bytes asks of a model, whatever else of the session is left out. */
+export function needsOf(agent: Agent, messageBytes: number): ModelNeeds {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return {
+    tokens: instructionTokens + toolTokens + Math.ceil(messageBytes / 4),
+    maxOutputTokens: agent.maxOutputTokens,
+    tools: agent.tools.length > 0,
+  }
 }
 
 /**
@@ -75,11 +92,12 @@ export function assemble(agent: Agent, model: Model, history: History): Assemble
   })
   return {
     request: {
-      instructions: agent.instructions,
+      instructions: preamble.instructions,
       messages: history.messages.slice(first),
       tools,
       maxOutputTokens,
       ...(agent.temperature === null ? {} : { temperature: agent.temperature }),
+      ...preamble.output,
     },
     segments,
   }

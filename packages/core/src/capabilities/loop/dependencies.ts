@@ -4,7 +4,7 @@ import type { NewId } from '../../kernel/ids.ts'
 import type { Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { ConfigReader } from '../config/index.ts'
-import type { Models } from '../models/index.ts'
+import type { Models, ProviderGate } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
 import type { TurnLimits } from './limits.ts'
@@ -17,6 +17,8 @@ export interface LoopDependencies {
   readonly agents: Pick<Agents, 'within'>
   readonly config: ConfigReader
   readonly models: Models
+  /** Says which providers may be called. */
+  readonly gate: ProviderGate
   readonly realtime: Realtime
   readonly clock: Clock
   readonly newId: NewId

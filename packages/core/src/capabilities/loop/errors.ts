@@ -6,6 +6,7 @@ export const loopErrors = defineErrors({
   TURN_QUEUE_FULL: { kind: 'rate_limited', message: 'too many messages are waiting in this session' },
   TURN_DUPLICATE: { kind: 'rate_limited', message: 'the same message is being answered already' },
   TURN_FAILED: { kind: 'upstream', message: 'the turn failed' },
+  TURN_TIMEOUT: { kind: 'timeout', message: 'the turn took too long' },
   TURN_CANCELLED: { kind: 'cancelled', message: 'the turn was cancelled' },
   TURN_INTERRUPTED: { kind: 'conflict', message: 'the turn was interrupted and waits for a decision' },
   TURN_NOT_INTERRUPTED: { kind: 'conflict', message: 'the turn does not wait for a decision, or its session is busy' },
@@ -16,6 +17,9 @@ export const loopErrors = defineErrors({
   MESSAGE_EMPTY: { kind: 'bad_request', message: 'the message is empty' },
   MESSAGE_TOO_LONG: { kind: 'too_large', message: 'the message is too long' },
   LIMIT_INVALID: { kind: 'bad_request', message: 'a limit is not valid' },
+  OUTPUT_INVALID: { kind: 'upstream', message: 'the answer does not fit the output of the agent' },
+  OUTPUT_UNDECLARED: { kind: 'bad_request', message: 'the agent declares no output: it answers in plain text' },
+  OUTPUT_PENDING: { kind: 'conflict', message: 'the turn waits for an approval and has no output yet' },
   STEP_LIMIT: { kind: 'upstream', message: 'the model kept calling tools past the step limit' },
 })
 

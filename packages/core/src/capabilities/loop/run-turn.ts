@@ -1,10 +1,12 @@
-import { isKeelsonError } from '../../kernel/errors.ts'
+import { isKeelsonError, toKeelsonError } from '../../kernel/errors.ts'
 import { isModelFailure, noUsage } from '../models/index.ts'
-import type { TurnError } from '../sessions/index.ts'
+import type { NewMessage, TurnError } from '../sessions/index.ts'
+import { runStep } from './candidates.ts'
 import { assemble } from './context.ts'
 import { loopErrors, NotRecorded } from './errors.ts'
+import { refuseAnswer } from './output.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
-import { runStep, type StepResult } from './step.ts'
+import type { StepResult } from './step.ts'
 import type { Committed, StartedTurn } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
 import { answerParts, useTools } from './use-tools.ts'
@@ -28,23 +30,26 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
       if (paused) return paused.next
     }
   } catch (error) {
-    if (signal.aborted && !(isKeelsonError(signal.reason) && signal.reason.code === 'TURN_CANCELLED')) throw error
+    const ended = signal.aborted && isKeelsonError(signal.reason) ? signal.reason.code : null
+    if (signal.aborted && ended !== 'TURN_CANCELLED' && ended !== 'TURN_TIMEOUT') throw error
     if (error instanceof NotRecorded) throw error
-    return (await (signal.aborted ? cancelled(run) : failed(run, error))).next
+    if (ended === 'TURN_CANCELLED') return (await cancelled(run)).next
+    return (await failed(run, ended === null ? error : signal.reason)).next
   }
 }
 
 /** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
 async function takeStep(run: TurnRun): Promise<Committed | null> {
-  const { agent, candidates, clock, history, limits, live, signal } = run.input
+  const { agent, candidates, clock, gate, history, limits, live, meter, signal, turnMs } = run.input
   signal.throwIfAborted()
   if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
   const step = run.steps + 1
-  live.stage({ type: 'step.started', step, model: candidates[0]?.id ?? '', at: clock.now() })
-  live.publish()
   const result = await runStep({
     step,
     candidates,
+    gate,
+    meter,
+    turnMs,
     live,
     limits,
     clock,
@@ -56,22 +61,27 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
     },
     flush: () => run.flush(),
     failed: (model, failure) => run.input.report(failure, `model ${model.id}`),
+    attempted: (attempt) => run.attempted(attempt),
   })
-  run.count(result)
+  const cost = run.count(result)
   live.stage({
     type: 'step.finished',
     step,
     model: result.model.id,
     reason: result.reason,
     usage: result.usage,
+    cost,
     at: clock.now(),
   })
   return result.calls.length === 0 ? completed(run, result) : useTools(run, step, result)
 }
 
-async function completed(run: TurnRun, result: StepResult): Promise<Committed> {
-  const { clock, live } = run.input
+/** Null when the answer was refused and the model is asked again. */
+async function completed(run: TurnRun, result: StepResult): Promise<Committed | null> {
+  const { agent, clock, live } = run.input
   const message = run.message('assistant', answerParts(result), result.usage)
+  const refused = agent.output === null ? null : await refuseAnswer(run, result, message)
+  if (refused !== null) return refused === 'asked-again' ? null : await failed(run, refused, message)
   live.stage({
     type: 'turn.completed',
     message: message.id,
@@ -84,22 +94,24 @@ async function completed(run: TurnRun, result: StepResult): Promise<Committed> {
   return await run.commit({ status: 'completed', messages: [message], error: null })
 }
 
-async function failed(run: TurnRun, cause: unknown): Promise<Committed> {
+/** `answer`: what the model had said, when the turn fails because of it. */
+async function failed(run: TurnRun, cause: unknown, answer: NewMessage | null = null): Promise<Committed> {
   const { clock, live, started } = run.input
   const error = describe(cause)
-  if (error.code === 'INTERNAL') run.input.report(cause, 'turn')
+  if (!isModelFailure(cause) && toKeelsonError(cause).kind === 'internal') run.input.report(cause, 'turn')
   const reply = started.turn.options.failureReply
-  const message = reply === null ? null : run.message('assistant', [{ type: 'text', text: reply }], noUsage)
+  const messages = answer === null ? [] : [answer]
   if (reply !== null) {
     const step = run.steps + 1
     // What the model had said of this step is not part of the reply.
     live.stage({ type: 'step.started', step, model: '', at: clock.now() })
     live.publish()
     live.delta('text.delta', step, reply)
+    messages.push(run.message('assistant', [{ type: 'text', text: reply }], noUsage))
   }
-  live.stage({ type: 'turn.failed', error, message: message?.id ?? null, at: clock.now() })
+  live.stage({ type: 'turn.failed', error, message: messages.at(-1)?.id ?? null, at: clock.now() })
   const toolCallEnds = givenUp(run, 'the turn failed')
-  return await run.commit({ status: 'failed', error, messages: message ? [message] : [], toolCallEnds })
+  return await run.commit({ status: 'failed', error, messages, toolCallEnds })
 }
 
 async function cancelled(run: TurnRun): Promise<Committed> {
@@ -112,6 +124,15 @@ const givenUp = ({ input: { clock }, open }: TurnRun, why: string) =>
 
 function describe(cause: unknown): TurnError {
   if (isModelFailure(cause)) return { code: 'MODEL_FAILED', message: `the model provider failed: ${cause.failure}` }
-  if (isKeelsonError(cause)) return { code: cause.code, message: cause.message }
+  if (isKeelsonError(cause)) {
+    const { code, details, message, retryAfterMs } = cause
+    const problems = details?.['problems']
+    return {
+      code,
+      message,
+      ...(Array.isArray(problems) ? { problems } : {}),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }
+  }
   return { code: 'INTERNAL', message: 'internal error' }
 }

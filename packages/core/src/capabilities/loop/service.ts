@@ -3,14 +3,18 @@ import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
+import type { ModelNeeds } from '../models/index.ts'
 import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
+import { needsOf } from './context.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
+import { checkTurnMs } from './limits.ts'
+import { outputOf } from './output.ts'
 import { createRunner, type Runner } from './runner.ts'
 import type { Accepted, AcceptTurn } from './store.ts'
-import { type AcceptedTurn, TurnHandle } from './turn-handle.ts'
+import { type AcceptedTurn, TurnHandle, type TurnOutcome } from './turn-handle.ts'
 
 /** Where a turn belongs. */
 interface Target {
@@ -44,15 +48,15 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     const { content, generation } = active instanceof Promise ? await active : active
     const agent = agents.within(content).find(agentId)
     const input = checkMessage(options.message, limits.messageBytes, continues !== null)
-    const target = await targetOf(context, agent, options)
+    const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
     return outcomeOf(await offer(context.principal, agentId, generation, input, options, continues, target))
   }
 
-  async function targetOf(context: CallContext, agent: Agent, options: RunOptions): Promise<Target> {
+  async function targetOf(context: CallContext, agent: Agent, options: RunOptions, needs: ModelNeeds): Promise<Target> {
     const owner = ownerOf(context.principal)
     const { session: id, scope } = options
     if (id === undefined && scope === undefined) {
-      const { selection } = models.select(agent.models, null)
+      const { selection } = models.select(agent.models, null, needs)
       const fresh = newSession(agent.id, clock, newId)
       return { owner, session: fresh.id, newSession: fresh, selection }
     }
@@ -63,7 +67,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
             scope: checkName(scope ?? '', 'scope', longestScope),
           })
         : await sessionOf(context, agent.id, id, options)
-    const { selection } = models.select(agent.models, session.model)
+    const { selection } = models.select(agent.models, session.model, needs)
     return { owner: session, session: session.id, newSession: null, selection }
   }
 
@@ -97,6 +101,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
             approvals: options.approvals ?? 'suspend',
             failureReply: options.failureReply ?? null,
             continues,
+            ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
           },
           selection,
           userMessage: newId(),
@@ -150,8 +155,15 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     return turn
   }
 
+  const readOutput = async ({ agent, generation, tenant }: Turn, outcome: TurnOutcome) =>
+    outputOf(agents.within(await config.at(tenant, generation)).find(agent), outcome)
+
   const handle = (context: CallContext, accepted: Promise<AcceptedTurn>) =>
-    new TurnHandle(accepted, (turn, after, signal) => realtime.follow(reachOf(context.principal), turn, after, signal))
+    new TurnHandle(
+      accepted,
+      (turn, after, signal) => realtime.follow(reachOf(context.principal), turn, after, signal),
+      readOutput,
+    )
 
   async function attach(context: CallContext, id: string): Promise<AcceptedTurn> {
     const starting = ready()
@@ -190,6 +202,9 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 }
 
 const longestScope = 1_024
+
+const inputBytes = (input: readonly Part[]): number =>
+  input.reduce((sum, part) => (part.type === 'text' ? sum + utf8Length(part.modelText ?? part.text) : sum), 0)
 
 /** A user says text. What a person approved is the one call that a message may carry. */
 function checkMessage(message: RunOptions['message'], limit: number, withCall: boolean): readonly Part[] {

@@ -40,23 +40,25 @@ export interface AcceptedTurn {
   readonly repeated: boolean
 }
 
+type Follow = (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
+type ReadOutput = (turn: Turn, outcome: TurnOutcome) => Promise<unknown>
+
 /**
  * A turn from the caller's side. Iterate it for its events, await `result` for its answer, or both; it runs whether or
  * not anybody looks.
  */
-export class TurnHandle implements AsyncIterable<TurnEvent> {
+export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
   readonly #accepted: Promise<AcceptedTurn>
-  readonly #follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
+  readonly #follow: Follow
+  readonly #readOutput: ReadOutput
   #outcome: Promise<TurnOutcome> | undefined
   #result: Promise<TurnOutcome> | undefined
 
-  constructor(
-    accepted: Promise<AcceptedTurn>,
-    follow: (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>,
-  ) {
+  constructor(accepted: Promise<AcceptedTurn>, follow: Follow, readOutput: ReadOutput) {
     // A caller that only wants the result need not look here.
     this.#accepted = handled(accepted)
     this.#follow = follow
+    this.#readOutput = readOutput
   }
 
   /** The turn as it was stored. Rejects when it was not accepted. */
@@ -101,15 +103,32 @@ export class TurnHandle implements AsyncIterable<TurnEvent> {
     return this.#result
   }
 
+  /**
+   * The answer, parsed and checked by the agent's `output`. Read from the stored text, so it is there after a crash and
+   * on another instance too. Rejects like `result`, with `OUTPUT_PENDING` while the turn waits for an approval, with
+   * `OUTPUT_UNDECLARED` for an agent that answers in plain text, and with `OUTPUT_INVALID` for an answer that was stored
+   * under another schema.
+   */
+  get output(): Promise<Output> {
+    return handled(this.#parse())
+  }
+
+  async #parse(): Promise<Output> {
+    const [{ turn }, outcome] = await Promise.all([this.#accepted, this.result])
+    return (await this.#readOutput(turn, outcome)) as Output
+  }
+
   async #answer(): Promise<TurnOutcome> {
     const outcome = await this.outcome
     const { error, status } = outcome
     if (status === 'completed' || status === 'waiting') return outcome
     const details = { turn: outcome.turn, session: outcome.session, ...(error ? { reason: error.code } : {}) }
+    if (error?.problems) Object.assign(details, { problems: error.problems })
     if (status === 'cancelled') throw loopErrors.TURN_CANCELLED({ details })
     const message = error ? { message: error.message } : {}
+    const retry = error?.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }
     throw status === 'failed'
-      ? loopErrors.TURN_FAILED({ details, ...message })
+      ? loopErrors.TURN_FAILED({ details, ...message, ...retry })
       : loopErrors.TURN_INTERRUPTED({ details, ...message })
   }
 

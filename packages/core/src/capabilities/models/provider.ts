@@ -43,6 +43,13 @@ export interface ModelPrice {
   readonly cacheWrite?: number
 }
 
+/** Most that is asked of a model or provider within a minute. Counted by each instance for itself. */
+export interface Capacity {
+  readonly requestsPerMinute?: number
+  /** Of all sorts: input, cached, output and reasoning. */
+  readonly tokensPerMinute?: number
+}
+
 /** What is known of a model. Everything may be left out. */
 export interface ModelInfo {
   /** Name without the provider's prefix. */
@@ -54,6 +61,8 @@ export interface ModelInfo {
   /** False for a model that cannot call tools. Default true. */
   readonly tools?: boolean
   readonly price?: ModelPrice
+  /** A model that has reached it is passed over, or waited for when there is no other. */
+  readonly capacity?: Capacity
 }
 
 /** A service that runs models. */
@@ -64,6 +73,10 @@ export interface Provider {
   readonly local?: boolean
   /** Known models; others are passed on under the name that was asked for. */
   readonly models?: readonly ModelInfo[]
+  /** Of all its models together. */
+  readonly capacity?: Capacity
+  /** Asks the service which models it offers now, by name. Left out where it cannot be asked. */
+  available?(signal: AbortSignal): Promise<readonly string[]>
   /**
    * Answers a request piece by piece. Throws a `ModelFailure`; stops and throws soon after `signal` is aborted.
    */

@@ -26,6 +26,8 @@ export type TurnEventBody =
       readonly model: string
       readonly reason: FinishReason
       readonly usage: Usage
+      /** Pico-dollars; null when the price is unknown. */
+      readonly cost?: number | null
       readonly at: number
     }
   | {
@@ -71,7 +73,10 @@ export type TurnEventBody =
       readonly cost: number | null
       readonly at: number
     }
-  /** `message` is that of the failure reply, given as a last step, when one was asked for. */
+  /**
+   * `message` is that of the failure reply, given as a last step, when one was asked for; else that of an answer which
+   * did not fit the output of the agent.
+   */
   | { readonly type: 'turn.failed'; readonly error: TurnError; readonly message: string | null; readonly at: number }
   | { readonly type: 'turn.cancelled'; readonly at: number }
   | { readonly type: 'turn.interrupted'; readonly error: TurnError; readonly at: number }

@@ -1,21 +1,21 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnySchemaObject, ErrorObject, ValidateFunction } from 'ajv'
 import type { JsonObject } from '../../kernel/json.ts'
-import { toolErrors } from './errors.ts'
 import type { Checked } from './tool.ts'
 
 /** More would only fill the model's context. */
 const mostProblems = 10
 const longestProblem = 300
 
-/** A check by the schema library itself; the checked value is what the library made of it. */
+/**
+ * A check by the schema library itself; the checked value is what the library made of it. `threw` makes the error for a
+ * library that throws.
+ */
 export function checkWithStandardSchema(
-  name: string,
   schema: StandardSchemaV1,
+  threw: (cause: unknown) => Error,
 ): (value: unknown) => Checked | Promise<Checked> {
   const { validate } = schema['~standard']
-  const broke = (cause: unknown) =>
-    toolErrors.TOOL_CHECK_FAILED({ message: `tool ${name}: the input schema threw`, details: { name }, cause })
   const checkedOf = (result: StandardSchemaV1.Result<unknown>): Checked =>
     result.issues ? refused(result.issues, problemOfIssue) : { ok: true, value: result.value }
   return (value) => {
@@ -23,16 +23,19 @@ export function checkWithStandardSchema(
       const result = validate(value)
       if (!(result instanceof Promise)) return checkedOf(result)
       return result.then(checkedOf, (cause) => {
-        throw broke(cause)
+        throw threw(cause)
       })
     } catch (cause) {
-      throw broke(cause)
+      throw threw(cause)
     }
   }
 }
 
-/** A check by JSON Schema. The schema is compiled once, when the first arguments come. */
-export function checkWithJsonSchema(name: string, schema: JsonObject): (value: unknown) => Checked | Promise<Checked> {
+/** A check by JSON Schema, compiled once, when the first value comes. `broken` makes the error for one that cannot be. */
+export function checkWithJsonSchema(
+  schema: JsonObject,
+  broken: (cause: unknown) => Error,
+): (value: unknown) => Checked | Promise<Checked> {
   let validator: ValidateFunction | undefined
   let compiling: Promise<ValidateFunction> | undefined
   const run = (validate: ValidateFunction, value: unknown): Checked =>
@@ -46,11 +49,7 @@ export function checkWithJsonSchema(name: string, schema: JsonObject): (value: u
         return run(validate, value)
       },
       (cause) => {
-        throw toolErrors.TOOL_SCHEMA_BROKEN({
-          message: `tool ${name}: the JSON Schema cannot be compiled`,
-          details: { name },
-          cause,
-        })
+        throw broken(cause)
       },
     )
   }

@@ -1,7 +1,6 @@
-import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec'
 import type { JsonObject } from '../../kernel/json.ts'
-import { checkWithJsonSchema, checkWithStandardSchema } from './check.ts'
 import { toolErrors } from './errors.ts'
+import { compileSchema, isStandardSchema, type SchemaErrors } from './schema.ts'
 import type { JsonSchemaTool, Risk, SchemaTool, Tool } from './tool.ts'
 
 const risks: readonly Risk[] = ['safe', 'caution', 'dangerous', 'forbidden']
@@ -44,21 +43,22 @@ export function defineTool(definition: SchemaTool<unknown, unknown> | JsonSchema
   }
   if (isStandard(definition)) {
     const { input, approval = 'policy', execute } = definition
+    const { schema: parameters, check } = compileSchema(input, definition.parameters, schemaErrorsOf(name))
     return Object.freeze({
       ...shared,
       approval,
-      parameters: objectSchema(name, definition.parameters ?? jsonSchemaOf(name, input)),
-      check: checkWithStandardSchema(name, input),
+      parameters,
+      check,
       execute: (args, context) => execute.call(definition, args, context),
     } satisfies Tool)
   }
   const { input, approval = 'policy', execute } = definition
-  const parameters = objectSchema(name, input)
+  const { schema: parameters, check } = compileSchema(input, undefined, schemaErrorsOf(name))
   return Object.freeze({
     ...shared,
     approval: typeof approval === 'function' ? (args: unknown) => approval(args as JsonObject) : approval,
     parameters,
-    check: checkWithJsonSchema(name, parameters),
+    check,
     // The loop executes only what `check` has let pass, and the root of the schema is an object.
     execute: (args, context) => execute.call(definition, args as JsonObject, context),
   } satisfies Tool)
@@ -69,43 +69,30 @@ const wholeWithin = (value: number, least: number, most: number): boolean =>
 
 const isStandard = (
   definition: SchemaTool<unknown, unknown> | JsonSchemaTool<unknown>,
-): definition is SchemaTool<unknown, unknown> => {
-  const { input } = definition
-  return (typeof input === 'object' || typeof input === 'function') && input !== null && '~standard' in input
-}
+): definition is SchemaTool<unknown, unknown> => isStandardSchema(definition.input)
 
-/** What the schema library says its input looks like as JSON Schema. */
-function jsonSchemaOf(name: string, schema: StandardSchemaV1): unknown {
-  const props: StandardSchemaV1.Props & Partial<StandardJSONSchemaV1.Props> = schema['~standard']
-  if (props.jsonSchema === undefined) {
-    throw toolErrors.TOOL_PARAMETERS_MISSING({
-      message: `tool ${name}: ${props.vendor} makes no JSON Schema of its own; pass \`parameters\` with the JSON Schema of the arguments`,
-      details: { name, vendor: props.vendor },
-    })
-  }
-  try {
-    return props.jsonSchema.input({ target: 'draft-2020-12' })
-  } catch (cause) {
-    throw toolErrors.TOOL_PARAMETERS_MISSING({
-      message: `tool ${name}: ${props.vendor} cannot write this input as JSON Schema; pass \`parameters\` with the JSON Schema of the arguments`,
-      details: { name, vendor: props.vendor },
+const schemaErrorsOf = (name: string): SchemaErrors => ({
+  missing(vendor, cause) {
+    const why = cause === undefined ? 'makes no JSON Schema of its own' : 'cannot write this input as JSON Schema'
+    return toolErrors.TOOL_PARAMETERS_MISSING({
+      message: `tool ${name}: ${vendor} ${why}; pass \`parameters\` with the JSON Schema of the arguments`,
+      details: { name, vendor },
       cause,
     })
-  }
-}
-
-/** A copy that later changes to the original do not reach. */
-function objectSchema(name: string, schema: unknown): JsonObject {
-  let copy: JsonObject | null = null
-  try {
-    copy = JSON.parse(JSON.stringify(schema) ?? 'null')
-  } catch (cause) {
-    throw toolErrors.TOOL_DEFINITION_INVALID({
+  },
+  notPlainJson: (cause) =>
+    toolErrors.TOOL_DEFINITION_INVALID({
       message: `tool ${name}: the JSON Schema is not plain JSON`,
       details: { name },
       cause,
-    })
-  }
-  if (copy?.['type'] !== 'object') throw toolErrors.TOOL_PARAMETERS_NOT_OBJECT({ details: { name } })
-  return copy
-}
+    }),
+  notObject: () => toolErrors.TOOL_PARAMETERS_NOT_OBJECT({ details: { name } }),
+  broken: (cause) =>
+    toolErrors.TOOL_SCHEMA_BROKEN({
+      message: `tool ${name}: the JSON Schema cannot be compiled`,
+      details: { name },
+      cause,
+    }),
+  threw: (cause) =>
+    toolErrors.TOOL_CHECK_FAILED({ message: `tool ${name}: the input schema threw`, details: { name }, cause }),
+})

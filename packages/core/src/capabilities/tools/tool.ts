@@ -47,8 +47,8 @@ export interface JsonSchemaTool<Output> extends ToolOptions<JsonObject> {
   execute(args: JsonObject, context: ToolContext): Output | Promise<Output>
 }
 
-export type Checked =
-  | { readonly ok: true; readonly value: unknown }
+export type Checked<Value = unknown> =
+  | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly problems: readonly string[] }
 
 /** A tool ready for use. Make one with `defineTool`. */

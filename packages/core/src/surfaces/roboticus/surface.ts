@@ -4,9 +4,12 @@ import type { Client } from '../../runtime.ts'
 import { agentRoutes } from './agent.ts'
 import { approvalRoutes } from './approvals.ts'
 import { authenticator } from './auth.ts'
+import { breakerRoutes } from './breakers.ts'
 import { configRoutes } from './config.ts'
 import { encodeError } from './errors.ts'
 import { healthRoutes } from './health.ts'
+import { modelRoutes } from './models.ts'
+import { observatoryRoutes } from './observatory.ts'
 import { type RoboticusOptions, settingsOf } from './options.ts'
 import { providerRoutes } from './providers.ts'
 import { sessionRoutes } from './sessions.ts'
@@ -37,6 +40,9 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
       ...agentRoutes(settings),
       ...sessionRoutes(settings),
       ...providerRoutes(),
+      ...modelRoutes(settings),
+      ...breakerRoutes(),
+      ...observatoryRoutes(),
       ...approvalRoutes(),
       ...websocketRoutes(),
     ],

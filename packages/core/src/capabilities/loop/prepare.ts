@@ -5,21 +5,26 @@ import type { Model } from '../models/index.ts'
 import type { Turn, TurnError } from '../sessions/index.ts'
 import type { LoopDependencies } from './dependencies.ts'
 
-export type TurnSetup = { readonly agent: Agent; readonly candidates: readonly Model[] } | { readonly error: TurnError }
+/** What a turn runs with, or why it cannot any more. */
+export type Prepared =
+  | { readonly agent: Agent; readonly candidates: readonly Model[]; readonly turnMs: number }
+  | { readonly error: TurnError }
 
 /** What makes a generation unusable for good: any other failure to read it may pass. */
 const unusable: ReadonlySet<string> = new Set(['GENERATION_NOT_FOUND', 'CONFIG_TOO_NEW', 'CONFIG_DAMAGED'])
 
-/** The agent and the models of a turn by the generation it began with, or why there are none any more. */
-export async function setUpTurn(
-  { agent: id, generation, selection, tenant }: Turn,
-  { agents, config, models }: Pick<LoopDependencies, 'agents' | 'config' | 'models'>,
-): Promise<TurnSetup> {
+/** The agent of a turn by the generation it began with, and its models in the order that was chosen when it was accepted. */
+export async function prepareTurn(
+  { agents, config, limits, models }: Pick<LoopDependencies, 'agents' | 'config' | 'limits' | 'models'>,
+  { agent: id, generation, options, selection, tenant }: Turn,
+): Promise<Prepared> {
   try {
     const content = config.at(tenant, generation)
     const agent = agents.within(content instanceof Promise ? await readable(content) : content).find(id)
-    const { chosen = null, strategy } = selection ?? {}
-    return { agent, candidates: models.select(agent.models, strategy === 'override' ? chosen : null).candidates }
+    const candidates = selection
+      ? models.candidatesOf(selection, agent.models)
+      : models.select(agent.models, null).candidates
+    return { agent, candidates, turnMs: options.turnMs ?? limits.turnMs }
   } catch (error) {
     if (!isKeelsonError(error)) throw error
     return { error: { code: error.code, message: error.message } }
