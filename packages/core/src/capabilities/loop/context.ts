@@ -18,6 +18,9 @@ export interface Assembled {
 
 const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
 
+/** Of an agent that says nothing: vendors count what is asked for against rate limits, and budgets reserve it. */
+const usualOutputTokens = 16_384
+
 /** What every request of an agent begins with. */
 interface Preamble {
   readonly instructions: string
@@ -54,7 +57,7 @@ function preambleOf(agent: Agent): Preamble {
  * message alone does not fit.
  */
 export function assemble(agent: Agent, model: Model, history: History): Assembled {
-  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
+  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? usualOutputTokens, model.maxOutputTokens)
   const preamble = preambleOf(agent)
   const { instructionTokens } = preamble
   const tools = model.tools ? preamble.tools : noTools
