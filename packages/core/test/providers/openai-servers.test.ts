@@ -358,7 +358,10 @@ describe('transcripts', () => {
     const server = await serving({ 'POST /v1/audio/transcriptions': () => ({ words: [] }) })
     const provider = openai({ baseURL: `${server.origin}/v1`, apiKey: secret })
     const refused = provider.transcribe('hear', { audio, mediaType: 'audio/midi' }, never)
-    await expect(refused).rejects.toMatchObject({ failure: 'bad-request', message: expect.stringContaining('audio/midi') })
+    await expect(refused).rejects.toMatchObject({
+      failure: 'bad-request',
+      message: expect.stringContaining('audio/midi'),
+    })
     const answered = provider.transcribe('hear', { audio, mediaType: 'audio/wav' }, never)
     await expect(answered).rejects.toMatchObject({ failure: 'malformed' })
     server.close()
