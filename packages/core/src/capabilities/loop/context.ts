@@ -4,6 +4,7 @@ import {
   type Model,
   ModelFailure,
   type ModelMessage,
+  type ModelNeeds,
   type ModelRequest,
   type ToolDescription,
 } from '../models/index.ts'
@@ -49,6 +50,16 @@ function preambleOf(agent: Agent): Preamble {
   }
   preambles.set(agent, made)
   return made
+}
+
+/** What a message of so many bytes asks of a model, whatever else of the session is left out. */
+export function needsOf(agent: Agent, messageBytes: number): ModelNeeds {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return {
+    tokens: instructionTokens + toolTokens + Math.ceil(messageBytes / 4),
+    maxOutputTokens: agent.maxOutputTokens,
+    tools: agent.tools.length > 0,
+  }
 }
 
 /**
