@@ -59,6 +59,10 @@ export {
   type Capacity,
   type CapacityUse,
   type Completion,
+  type DiscoveredModels,
+  type Embedded,
+  type EmbeddingProvider,
+  type EmbeddingRequest,
   type FailureClass,
   isModelFailure,
   ModelFailure,
@@ -74,6 +78,9 @@ export {
   type RegisteredModel,
   type RegisteredProvider,
   type ToolDescription,
+  type Transcript,
+  type TranscriptionProvider,
+  type TranscriptionRequest,
 } from './capabilities/models/index.ts'
 export type { TurnContext, TurnReport, TurnStep } from './capabilities/observatory/index.ts'
 export { type Listen, realtimeErrors, type Ticket, type TurnListener } from './capabilities/realtime/index.ts'
@@ -82,6 +89,7 @@ export {
   type ContextSegment,
   endsTurn,
   type FinishReason,
+  type ImagePart,
   isSettled,
   type Message,
   type ModelAttempt,

@@ -1,4 +1,4 @@
-import { createRuntime, ModelFailure, type Principal, type Provider } from '@keelson/core'
+import { createRuntime, ModelFailure, type ModelInfo, type Principal, type Provider } from '@keelson/core'
 import { roboticus } from '@keelson/core/surfaces/roboticus'
 import { fail, say, scriptedModel } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
@@ -17,7 +17,7 @@ async function offering(...providers: Provider[]) {
   return await serve(runtime, { apiKey })
 }
 
-const failing = (error: unknown) => async (): Promise<readonly string[]> => {
+const failing = (error: unknown) => async (): Promise<readonly ModelInfo[]> => {
   throw error
 }
 
@@ -26,9 +26,9 @@ describe('the available models', () => {
     await using server = await offering(
       provider('openai', {
         models: [{ name: 'gpt-5-mini' }, { name: 'known' }],
-        available: async () => ['new', 'known'],
+        discover: async () => [{ name: 'new' }, { name: 'known' }],
       }),
-      provider('router', { available: async () => ['qwen/qwen3', 'router/plain'] }),
+      provider('router', { discover: async () => [{ name: 'qwen/qwen3' }, { name: 'router/plain' }] }),
       provider('local', { models: [{ name: 'echo' }] }),
       provider('bare'),
     )
@@ -59,11 +59,11 @@ describe('the available models', () => {
     let asked = 0
     const counting = async () => {
       asked += 1
-      return ['x']
+      return [{ name: 'x' }]
     }
     await using server = await offering(
-      provider('openai', { available: counting }),
-      provider('other', { available: counting }),
+      provider('openai', { discover: counting }),
+      provider('other', { discover: counting }),
     )
     const { json } = await server.ask('GET', '/api/models/available?provider=OpenAI&validation_level=full')
     expect(json).toMatchObject({ models: [modelName, 'openai/x'], count: 2, validation_level: 'full' })
@@ -77,10 +77,10 @@ describe('the available models', () => {
   test('are told although a provider fails, which says how', async () => {
     const failure = (name: ModelFailure['failure']) => new ModelFailure(name, 'secret text')
     await using server = await offering(
-      provider('openai', { models: [{ name: 'known' }], available: failing(failure('auth')) }),
-      provider('away', { available: failing(failure('network')) }),
-      provider('broken', { available: failing(new Error('secret text')) }),
-      provider('odd', { available: async () => null as never }),
+      provider('openai', { models: [{ name: 'known' }], discover: failing(failure('auth')) }),
+      provider('away', { discover: failing(failure('network')) }),
+      provider('broken', { discover: failing(new Error('secret text')) }),
+      provider('odd', { discover: async () => null as never }),
     )
     const got = await server.ask('GET', '/api/models/available')
     expect(got.status).toBe(200)

@@ -11,6 +11,7 @@ import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
 import { checkTurnMs } from './limits.ts'
+import { checkMessage } from './message.ts'
 import { outputOf } from './output.ts'
 import { createRunner, type Runner } from './runner.ts'
 import type { Accepted, AcceptTurn } from './store.ts'
@@ -47,7 +48,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     // Without a wait while it is in memory: every turn comes by here.
     const { content, generation } = active instanceof Promise ? await active : active
     const agent = agents.within(content).find(agentId)
-    const input = checkMessage(options.message, limits.messageBytes, continues !== null)
+    const input = checkMessage(options.message, limits, continues !== null)
     const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
     return outcomeOf(await offer(context.principal, agentId, generation, input, options, continues, target))
   }
@@ -205,20 +206,3 @@ const longestScope = 1_024
 
 const inputBytes = (input: readonly Part[]): number =>
   input.reduce((sum, part) => (part.type === 'text' ? sum + utf8Length(part.modelText ?? part.text) : sum), 0)
-
-/** A user says text. What a person approved is the one call that a message may carry. */
-function checkMessage(message: RunOptions['message'], limit: number, withCall: boolean): readonly Part[] {
-  const parts: readonly Part[] = typeof message === 'string' ? [{ type: 'text', text: message }] : message
-  if (!Array.isArray(parts)) throw loopErrors.MESSAGE_INVALID()
-  let bytes = 0
-  let blank = true
-  for (const part of parts) {
-    if (withCall && part.type === 'tool-call') continue
-    if (part?.type !== 'text' || typeof part.text !== 'string') throw loopErrors.MESSAGE_INVALID()
-    bytes += utf8Length(part.text)
-    if (part.text.trim() !== '') blank = false
-  }
-  if (blank) throw loopErrors.MESSAGE_EMPTY()
-  if (bytes > limit) throw loopErrors.MESSAGE_TOO_LONG({ details: { bytes, limit } })
-  return parts
-}

@@ -15,7 +15,7 @@ export async function offerOf(
   signal: AbortSignal | undefined,
 ): Promise<ProviderOffer> {
   const offer = { provider: provider.id, models: sorted(registered), error: null } as const
-  if (provider.available === undefined) return { ...offer, status: registered.length > 0 ? 'ok' : 'skipped' }
+  if (provider.discover === undefined) return { ...offer, status: registered.length > 0 ? 'ok' : 'skipped' }
   const aborter = new AbortController()
   const timedOut = Promise.withResolvers<never>()
   const giveUp = (reason: string) => {
@@ -28,8 +28,8 @@ export async function offerOf(
   try {
     if (signal?.aborted) gone()
     // A provider that ignores its signal is not waited for.
-    const names = await Promise.race([provider.available(aborter.signal), timedOut.promise])
-    const ids = names.slice(0, mostModels).map((name) => idOf(provider.id, name))
+    const found = await Promise.race([provider.discover(aborter.signal), timedOut.promise])
+    const ids = found.slice(0, mostModels).map(({ name }) => idOf(provider.id, name))
     return { ...offer, status: 'ok', models: sorted([...registered, ...ids]) }
   } catch (error) {
     const word = typeof error === 'string' ? error : isModelFailure(error) ? error.failure : 'server'

@@ -1,5 +1,5 @@
 export type { CapacityMeter, CapacityUse } from './capacity.ts'
-export type { Completion, ProviderOffer, RegisteredModel, RegisteredProvider } from './contract.ts'
+export type { Completion, DiscoveredModels, ProviderOffer, RegisteredModel, RegisteredProvider } from './contract.ts'
 export { modelErrors, modelOperations } from './contract.ts'
 export type { Admission, ProviderGate } from './gate.ts'
 export { admitted } from './gate.ts'
@@ -7,6 +7,9 @@ export type { Model } from './model.ts'
 export { costOf } from './model.ts'
 export type {
   Capacity,
+  Embedded,
+  EmbeddingProvider,
+  EmbeddingRequest,
   FailureClass,
   ModelInfo,
   ModelMessage,
@@ -15,6 +18,9 @@ export type {
   ModelRequest,
   Provider,
   ToolDescription,
+  Transcript,
+  TranscriptionProvider,
+  TranscriptionRequest,
 } from './provider.ts'
 export { isModelFailure, ModelFailure, noUsage } from './provider.ts'
 export type { ModelNeeds } from './select.ts'

@@ -14,6 +14,9 @@ export interface Model extends Metered {
   readonly contextTokens: number
   readonly maxOutputTokens: number
   readonly tools: boolean
+  readonly vision: boolean
+  /** Null when it is not known. */
+  readonly structuredOutput: boolean | null
   readonly price: ModelPrice | null
 }
 
@@ -25,6 +28,8 @@ export const modelOf = (id: string, name: string, provider: Provider, info: Mode
   contextTokens: info?.contextTokens ?? defaultContextTokens,
   maxOutputTokens: info?.maxOutputTokens ?? defaultMaxOutputTokens,
   tools: info?.tools ?? true,
+  vision: info?.vision ?? true,
+  structuredOutput: info?.structuredOutput ?? null,
   price: info?.price ?? null,
   capacity: info?.capacity ?? unlimited,
   providerCapacity: provider.capacity ?? unlimited,

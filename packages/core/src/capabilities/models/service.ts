@@ -6,7 +6,9 @@ import { offerOf } from './available.ts'
 import { CapacityMeter } from './capacity.ts'
 import { completeOnce } from './complete.ts'
 import { modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
+import { Discovery, modelId } from './discovery.ts'
 import type { ProviderGate } from './gate.ts'
+import { createMedia } from './media.ts'
 import { type Model, modelOf } from './model.ts'
 import type { Capacity, Provider } from './provider.ts'
 import { type ModelNeeds, orderOf, type Selected, selectModels } from './select.ts'
@@ -43,14 +45,19 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
     checkCapacity(provider.id, provider.capacity)
     byId.set(provider.id, provider)
   }
+  const discovery = new Discovery(clock)
   const known = new Map<string, Model>()
-  for (const provider of providers) {
-    for (const info of provider.models ?? []) {
-      const id = `${provider.id}/${info.name}`
-      checkCapacity(id, info.capacity)
-      known.set(id, modelOf(id, info.name, provider, info))
+  /** What was registered counts more than what was found since. */
+  const learn = () => {
+    for (const provider of providers) {
+      for (const info of provider.models ?? []) {
+        const id = modelId(provider, info.name)
+        checkCapacity(id, info.capacity)
+        known.set(id, modelOf(id, info.name, provider, { ...discovery.infoOf(id), ...info }))
+      }
     }
   }
+  learn()
   const meter = new CapacityMeter(clock)
   const prefixes = [...byId.keys()].filter((id) => id !== '*')
 
@@ -60,20 +67,27 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
     const slash = id.indexOf('/')
     if (slash < 1 || slash === id.length - 1) return null
     const provider = byId.get(id.slice(0, slash))
-    if (provider) return modelOf(id, id.slice(slash + 1), provider, undefined)
+    if (provider) return modelOf(id, id.slice(slash + 1), provider, discovery.infoOf(id))
     const any = byId.get('*')
-    return any ? modelOf(id, id, any, undefined) : null
+    return any ? modelOf(id, id, any, discovery.infoOf(id)) : null
   }
 
   const selecting = { find, gate, capacity: meter }
   const select: Models['select'] = (ids, override, needs) => selectModels(selecting, ids, override, needs ?? null)
-  const list = [...known.values()].map(registeredOf)
+  const list = () => [
+    ...Array.from(known.values(), (model) => registeredOf(model, false)),
+    ...Array.from(discovery.ids).flatMap((id) => {
+      const model = known.has(id) ? null : find(id)
+      return model ? [registeredOf(model, true)] : []
+    }),
+  ]
 
   return {
     find,
     select,
     meter,
     prefixes,
+    ...createMedia(find),
 
     candidatesOf(selection, models) {
       const candidates = orderOf(selection, models).flatMap((id) => find(id) ?? [])
@@ -81,13 +95,20 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
       throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${models.join(', ')}` })
     },
 
-    list: () => list,
     providers: () => providers.map(({ id, local = false }) => ({ id, local })),
+    list,
+
+    async discover({ signal }) {
+      const asked = providers.filter(({ discover }) => discover !== undefined)
+      const answers = await discovery.ask(asked, signal)
+      learn()
+      return { models: list(), providers: answers }
+    },
 
     get(_, { id }) {
       const model = find(id)
       if (!model) throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${id}` })
-      return registeredOf(model)
+      return registeredOf(model, !known.has(id) && discovery.infoOf(id) !== undefined)
     },
 
     async available({ signal }, { provider: wanted }) {
@@ -111,13 +132,17 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
   }
 }
 
-const registeredOf = ({ id, provider, contextTokens, maxOutputTokens, tools }: Model): RegisteredModel => ({
-  id,
-  provider: provider.id,
-  local: provider.local ?? false,
-  contextTokens,
-  maxOutputTokens,
-  tools,
+const registeredOf = (model: Model, discovered: boolean): RegisteredModel => ({
+  id: model.id,
+  provider: model.provider.id,
+  local: model.provider.local ?? false,
+  contextTokens: model.contextTokens,
+  maxOutputTokens: model.maxOutputTokens,
+  tools: model.tools,
+  vision: model.vision,
+  structuredOutput: model.structuredOutput,
+  price: model.price,
+  discovered,
 })
 
 function checkCapacity(name: string, capacity: Capacity | undefined): void {
