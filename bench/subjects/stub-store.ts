@@ -85,6 +85,8 @@ export function stubStore(): Store {
     breakers: port<Store['breakers']>('breakers', { list: () => Promise.resolve([]) }),
     loop,
     sessions,
+    connectors: port<Store['connectors']>('connectors', {}),
+    vault: port<Store['vault']>('vault', {}),
     exclusive: true,
     migrate: () => Promise.resolve(),
     open: () => Promise.resolve(),

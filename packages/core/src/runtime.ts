@@ -6,6 +6,8 @@ import { createApprovals } from './capabilities/approvals/service.ts'
 import { type BreakerOptions, breakerOperations } from './capabilities/breakers/index.ts'
 import { policyOf } from './capabilities/breakers/policy.ts'
 import { createBreakers } from './capabilities/breakers/service.ts'
+import { type ConnectorDriver, connectorOperations } from './capabilities/connectors/index.ts'
+import { createConnectors } from './capabilities/connectors/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
   attachOperation,
@@ -29,6 +31,8 @@ import { sessionOperations } from './capabilities/sessions/index.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { systemOperations } from './capabilities/system/index.ts'
 import { createSystem } from './capabilities/system/service.ts'
+import { type VaultOptions, vaultOperations } from './capabilities/vault/index.ts'
+import { createVault } from './capabilities/vault/service.ts'
 import { authorize, createDoor, type Door } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
@@ -54,6 +58,12 @@ export interface RuntimeOptions {
    * sign of life, and others look for its turns three times in it. The same for all on one database. @default 15_000
    */
   readonly leaseMs?: number
+  /** The key of the vault. Needed on a database that others can reach; an embedded one keeps a key file beside it. */
+  readonly vault?: VaultOptions
+  /** `mcpConnectors()` of `@keelson/core/mcp`. Without it, nothing connects. */
+  readonly connectors?: ConnectorDriver
+  /** True lets connectors start programs. @default false */
+  readonly allowProcesses?: boolean
   readonly clock?: Clock
   readonly newId?: NewId
   /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
@@ -72,12 +82,14 @@ export interface Client {
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
   readonly breakers: Door<typeof breakerOperations>
+  readonly connectors: Door<typeof connectorOperations>
   readonly models: Door<typeof modelOperations>
   readonly observatory: Door<typeof observatoryOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
   readonly system: Door<typeof systemOperations>
   readonly turns: Door<typeof turnOperations>
+  readonly vault: Door<typeof vaultOperations>
 }
 
 export interface Runtime {
@@ -138,6 +150,21 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   })
   const models = createModels({ providers: options.providers, gate: breakers, sessions: store.sessions, clock })
   const configuredProviders = providersOf(models, agents.all)
+  const vault = createVault({
+    store: store.vault,
+    clock,
+    options: options.vault,
+    besideDatabase: () => store.vaultKeyFile?.(),
+  })
+  const connectors = createConnectors({
+    driver: options.connectors,
+    definitions: undefined,
+    store: store.connectors,
+    vault: vault.vault,
+    clock,
+    allowProcesses: options.allowProcesses === true,
+    report: reportError,
+  })
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,
@@ -151,6 +178,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     sessions: store.sessions,
     approvals: store.approvals,
     agents,
+    equip: connectors.equip,
     models,
     gate: breakers,
     realtime,
@@ -192,12 +220,14 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     agents: createDoor(agentOperations, agents, ready),
     approvals: createDoor(approvalOperations, approvals, ready),
     breakers: createDoor(breakerOperations, breakers, ready),
+    connectors: createDoor(connectorOperations, connectors.operations, ready),
     models: createDoor(modelOperations, models, ready),
     observatory: createDoor(observatoryOperations, observatory, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
     system: createDoor(systemOperations, system, () => undefined),
     turns: createDoor(turnOperations, loop, ready),
+    vault: createDoor(vaultOperations, vault.operations, ready),
   }
 
   class RuntimeClient implements Client {
@@ -223,6 +253,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     get breakers() {
       return new doors.breakers(this.#context)
     }
+    get connectors() {
+      return new doors.connectors(this.#context)
+    }
     get models() {
       return new doors.models(this.#context)
     }
@@ -240,6 +273,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
     get turns() {
       return new doors.turns(this.#context)
+    }
+    get vault() {
+      return new doors.vault(this.#context)
     }
   }
 
@@ -322,6 +358,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
     await Promise.race([loop.runner.stop(stopMs), waited.promise])
     cancelWait()
+    await connectors.stop().catch((error) => reportError(error, 'stop'))
     endHeartbeat()
     endChanges()
     realtime.stop(loopErrors.RUNTIME_STOPPED())

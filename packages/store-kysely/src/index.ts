@@ -2,11 +2,13 @@ import { isKeelsonError, type Store, storeErrors } from '@keelson/core/stores'
 import { DummyDriver, Kysely, SqliteAdapter } from 'kysely'
 import { createApprovalStore } from './approvals.ts'
 import { createBreakerStore } from './breakers.ts'
+import { createConnectorStore } from './connectors.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
 import { createMigrator } from './migrate.ts'
 import type { Database } from './schema.ts'
 import { createSessionStore } from './sessions.ts'
+import { createVaultStore } from './vault.ts'
 
 export type { Call, Engine, Features, SqlValue, Statement, Work } from './engine.ts'
 
@@ -52,8 +54,10 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
   return {
     approvals: createApprovalStore(db, engine),
     breakers: createBreakerStore(db, engine),
+    connectors: createConnectorStore(db, engine),
     loop: createLoopStore(db, engine),
     sessions: createSessionStore(db, engine),
+    vault: createVaultStore(db, engine),
     exclusive: engine.features.exclusive,
 
     migrate,

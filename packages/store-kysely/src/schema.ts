@@ -145,6 +145,24 @@ export interface InstanceTable {
   heartbeat: number
 }
 
+export interface VaultEntryTable {
+  tenant: string
+  name: string
+  key_id: string
+  envelope: string
+  created_at: number
+  updated_at: number
+}
+
+export interface ConnectorHealthTable {
+  tenant: string
+  name: string
+  registered_at: number | null
+  last_success_at: number | null
+  last_error: string | null
+  last_error_at: number | null
+}
+
 /** One row, so that a warm start reads one row. */
 export interface SchemaVersionTable {
   id: number
@@ -159,6 +177,8 @@ export interface Database {
   tool_calls: ToolCallTable
   approvals: ApprovalTable
   breakers: BreakerTable
+  connector_health: ConnectorHealthTable
   instances: InstanceTable
   schema_version: SchemaVersionTable
+  vault_entries: VaultEntryTable
 }

@@ -5,7 +5,7 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1 }
+const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1, vault: 1, connectors: 1 }
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -34,12 +34,14 @@ describe('migration', () => {
     const tables = [
       'approvals',
       'breakers',
+      'connector_health',
       'instances',
       'messages',
       'schema_version',
       'sessions',
       'tool_calls',
       'turns',
+      'vault_entries',
     ]
     expect(tablesOf(file)).toEqual(tables)
     expect(
@@ -87,7 +89,10 @@ describe('migration', () => {
     const file = newFile()
     await (await openStore(file)).close()
     inspect(file, 'drop table approvals')
-    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1}'`)
+    inspect(
+      file,
+      `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1,"vault":1,"connectors":1}'`,
+    )
     await (await openStore(file)).close()
     expect(tablesOf(file)).toContain('approvals')
     expect(storedVersions(file)).toEqual(versions)

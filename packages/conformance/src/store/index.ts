@@ -1,10 +1,12 @@
 import { describe } from 'vitest'
 import { describeApprovals } from './approvals.ts'
 import { describeBreakers } from './breakers.ts'
+import { describeConnectors } from './connectors.ts'
 import { describeLoop } from './loop.ts'
 import type { StoreSubject } from './scene.ts'
 import { describeSessions } from './sessions.ts'
 import { describeSelections } from './sessions-selections.ts'
+import { describeVault } from './vault.ts'
 
 export type { OpenedStore, StoreSubject } from './scene.ts'
 
@@ -19,5 +21,7 @@ export function describeStore(name: string, subject: StoreSubject): void {
     describeLoop(subject)
     describeApprovals(subject)
     describeBreakers(subject)
+    describeVault(subject)
+    describeConnectors(subject)
   })
 }
