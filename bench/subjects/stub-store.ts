@@ -86,6 +86,8 @@ export function stubStore(): Store {
     config: port<Store['config']>('config', { heads: () => Promise.resolve([]) }),
     loop,
     sessions,
+    connectors: port<Store['connectors']>('connectors', {}),
+    vault: port<Store['vault']>('vault', {}),
     exclusive: true,
     migrate: () => Promise.resolve(),
     open: () => Promise.resolve(),

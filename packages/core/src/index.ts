@@ -38,7 +38,6 @@ export {
   providerKeyErrors,
   type RollBack,
   readSetting,
-  type SecretVault,
   type SetSettings,
   type SettingDefinition,
   type SettingDefinitions,
@@ -47,6 +46,20 @@ export {
   settingErrors,
   settingMask,
 } from './capabilities/config/index.ts'
+export {
+  type AddConnector,
+  type Connector,
+  type ConnectorDefinition,
+  type ConnectorDriver,
+  type ConnectorLimits,
+  type ConnectorStatus,
+  type ConnectorTest,
+  type ConnectorTool,
+  connectorErrors,
+  type GivenTransport,
+  splitCommand,
+  type UpdateConnector,
+} from './capabilities/connectors/index.ts'
 export {
   loopErrors,
   type OutcomeDecision,
@@ -126,10 +139,19 @@ export {
   type ToolOverrides,
   toolErrors,
 } from './capabilities/tools/index.ts'
+export {
+  type KeyMaterial,
+  type KeySource,
+  type VaultEntry,
+  type VaultOptions,
+  type VaultRotation,
+  vaultErrors,
+} from './capabilities/vault/index.ts'
 export { accessErrors } from './contract/invoke.ts'
 export { type Clock, systemClock } from './kernel/clock.ts'
 export { type CallContext, isOperator, type Owner, type Principal, type Reach, singleOwner } from './kernel/context.ts'
 export { defineErrors, type ErrorDetail, type ErrorKind, isKeelsonError, KeelsonError } from './kernel/errors.ts'
+export { outgoingErrors } from './kernel/guarded-fetch.ts'
 export type { NewId } from './kernel/ids.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export { type Client, createRuntime, type Runtime, type RuntimeOptions } from './runtime.ts'

@@ -12,7 +12,6 @@ import {
   configOperations,
   emptyContent,
   providerKeyOperations,
-  type SecretVault,
   type SettingDefinitions,
   settingOperations,
 } from './capabilities/config/index.ts'
@@ -20,6 +19,8 @@ import { createProviderKeys } from './capabilities/config/provider-keys.ts'
 import { createConfig } from './capabilities/config/service.ts'
 import { createSettings } from './capabilities/config/setting-values.ts'
 import { settingsSection } from './capabilities/config/settings.ts'
+import { type ConnectorDriver, connectorOperations } from './capabilities/connectors/index.ts'
+import { createConnectors } from './capabilities/connectors/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
   attachOperation,
@@ -44,6 +45,8 @@ import { createSessions } from './capabilities/sessions/service.ts'
 import { systemOperations } from './capabilities/system/index.ts'
 import { createSystem } from './capabilities/system/service.ts'
 import { type Tool, toolsSection } from './capabilities/tools/index.ts'
+import { type VaultOptions, vaultOperations } from './capabilities/vault/index.ts'
+import { createVault } from './capabilities/vault/service.ts'
 import { authorize, createDoor, type Door } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
@@ -61,8 +64,6 @@ export interface RuntimeOptions {
   readonly tools?: readonly Tool[]
   /** What `defineSettings` made. */
   readonly settings?: SettingDefinitions
-  /** Where secrets are kept. Without it, what would keep one is refused with `VAULT_MISSING`. */
-  readonly vault?: SecretVault
   /** How many of a tenant's newest generations stay, besides those that are pinned or in use. @default 1_000 */
   readonly keepGenerations?: number
   readonly limits?: Partial<TurnLimits>
@@ -77,6 +78,12 @@ export interface RuntimeOptions {
    * sign of life, and others look for its turns three times in it. The same for all on one database. @default 15_000
    */
   readonly leaseMs?: number
+  /** The key of the vault. Needed on a database that others can reach; an embedded one keeps a key file beside it. */
+  readonly vault?: VaultOptions
+  /** `mcpConnectors()` of `@keelson/core/mcp`. Without it, nothing connects. */
+  readonly connectors?: ConnectorDriver
+  /** True lets connectors start programs. @default false */
+  readonly allowProcesses?: boolean
   readonly clock?: Clock
   readonly newId?: NewId
   /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
@@ -96,6 +103,7 @@ export interface Client {
   readonly approvals: Door<typeof approvalOperations>
   readonly breakers: Door<typeof breakerOperations>
   readonly config: Door<typeof configOperations>
+  readonly connectors: Door<typeof connectorOperations>
   readonly models: Door<typeof modelOperations>
   readonly observatory: Door<typeof observatoryOperations>
   readonly providerKeys: Door<typeof providerKeyOperations>
@@ -104,6 +112,7 @@ export interface Client {
   readonly settings: Door<typeof settingOperations>
   readonly system: Door<typeof systemOperations>
   readonly turns: Door<typeof turnOperations>
+  readonly vault: Door<typeof vaultOperations>
 }
 
 export interface Runtime {
@@ -162,7 +171,21 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     report: reportError,
   })
   const models = createModels({ providers: options.providers, gate: breakers, sessions: store.sessions, clock })
-  const vault = options.vault ?? null
+  const vault = createVault({
+    store: store.vault,
+    clock,
+    options: options.vault,
+    besideDatabase: () => store.vaultKeyFile?.(),
+  })
+  const connectors = createConnectors({
+    driver: options.connectors,
+    definitions: undefined,
+    store: store.connectors,
+    vault: vault.vault,
+    clock,
+    allowProcesses: options.allowProcesses === true,
+    report: reportError,
+  })
   const agents = createAgents({
     definitions: options.agents,
     tools: options.tools ?? [],
@@ -185,8 +208,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     keep: options.keepGenerations ?? 1_000,
     report: reportError,
   })
-  const settings = createSettings({ definitions, config, vault })
-  const providerKeys = createProviderKeys({ vault, has: (provider) => models.find(`${provider}/-`) !== null })
+  const settings = createSettings({ definitions, config, vault: vault.vault, report: reportError })
+  const providerKeys = createProviderKeys({
+    vault: vault.vault,
+    clock,
+    has: (provider) => models.find(`${provider}/-`) !== null,
+  })
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,
@@ -201,6 +228,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     approvals: store.approvals,
     agents,
     config: config.reader,
+    equip: connectors.equip,
     models,
     gate: breakers,
     realtime,
@@ -251,14 +279,16 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     approvals: createDoor(approvalOperations, approvals, ready),
     breakers: createDoor(breakerOperations, breakers, ready),
     config: createDoor(configOperations, config, ready),
+    connectors: createDoor(connectorOperations, connectors.operations, ready),
     models: createDoor(modelOperations, models, ready),
     observatory: createDoor(observatoryOperations, observatory, ready),
-    providerKeys: createDoor(providerKeyOperations, providerKeys, ready),
+    providerKeys: createDoor(providerKeyOperations, providerKeys.operations, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
     settings: createDoor(settingOperations, settings, ready),
     system: createDoor(systemOperations, system, () => undefined),
     turns: createDoor(turnOperations, loop, ready),
+    vault: createDoor(vaultOperations, vault.operations, ready),
   }
 
   class RuntimeClient implements Client {
@@ -287,6 +317,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     get config() {
       return new doors.config(this.#context)
     }
+    get connectors() {
+      return new doors.connectors(this.#context)
+    }
     get models() {
       return new doors.models(this.#context)
     }
@@ -310,6 +343,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
     get turns() {
       return new doors.turns(this.#context)
+    }
+    get vault() {
+      return new doors.vault(this.#context)
     }
   }
 
@@ -395,6 +431,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
     await Promise.race([loop.runner.stop(stopMs), waited.promise])
     cancelWait()
+    await connectors.stop().catch((error) => reportError(error, 'stop'))
     endHeartbeat()
     endChanges()
     realtime.stop(loopErrors.RUNTIME_STOPPED())

@@ -1,8 +1,10 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
 import type { BreakerStore } from './capabilities/breakers/index.ts'
 import type { ConfigHead, ConfigStore } from './capabilities/config/index.ts'
+import type { ConnectorStore } from './capabilities/connectors/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
+import type { VaultStore } from './capabilities/vault/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
@@ -19,6 +21,7 @@ export type {
   Retention,
   StoredContent,
 } from './capabilities/config/index.ts'
+export type { ConnectorHealth, ConnectorNote, ConnectorStore } from './capabilities/connectors/index.ts'
 export type {
   Accepted,
   AcceptTurn,
@@ -54,6 +57,13 @@ export type {
   Usage,
 } from './capabilities/sessions/index.ts'
 export { isSettled, turnTransitions } from './capabilities/sessions/index.ts'
+export type {
+  Resealed,
+  SealedEntry,
+  VaultEntry,
+  VaultPosition,
+  VaultStore,
+} from './capabilities/vault/index.ts'
 export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
@@ -73,12 +83,20 @@ export interface Store {
   readonly approvals: ApprovalStore
   readonly config: ConfigStore
   readonly breakers: BreakerStore
+  readonly connectors: ConnectorStore
   readonly loop: LoopStore
   readonly sessions: SessionStore
+  readonly vault: VaultStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */
   readonly exclusive: boolean
   /** Absent when only this process changes the database, or when nothing tells what others change. */
   readonly changes?: StoreChanges
+
+  /**
+   * Where the key of the vault is kept when the host gives none: the name of a file beside the database, or null when
+   * the database is in memory, and the key with it. Absent where the host has to give one.
+   */
+  vaultKeyFile?(): string | null
 
   /** Brings the schema up to date. Safe to call by several instances at once; one read when there is nothing to do. */
   migrate(): Promise<void>

@@ -3,11 +3,13 @@ import { DummyDriver, Kysely, SqliteAdapter } from 'kysely'
 import { createApprovalStore } from './approvals.ts'
 import { createBreakerStore } from './breakers.ts'
 import { createConfigStore } from './config.ts'
+import { createConnectorStore } from './connectors.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
 import { createMigrator } from './migrate.ts'
 import type { Database } from './schema.ts'
 import { createSessionStore } from './sessions.ts'
+import { createVaultStore } from './vault.ts'
 
 export type { Call, Engine, Features, SqlValue, Statement, Work } from './engine.ts'
 
@@ -54,8 +56,10 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
     approvals: createApprovalStore(db, engine),
     breakers: createBreakerStore(db, engine),
     config: createConfigStore(db, engine),
+    connectors: createConnectorStore(db, engine),
     loop: createLoopStore(db, engine),
     sessions: createSessionStore(db, engine),
+    vault: createVaultStore(db, engine),
     exclusive: engine.features.exclusive,
 
     migrate,

@@ -192,6 +192,24 @@ export interface InstanceTable {
   heartbeat: number
 }
 
+export interface VaultEntryTable {
+  tenant: string
+  name: string
+  key_id: string
+  envelope: string
+  created_at: number
+  updated_at: number
+}
+
+export interface ConnectorHealthTable {
+  tenant: string
+  name: string
+  registered_at: number | null
+  last_success_at: number | null
+  last_error: string | null
+  last_error_at: number | null
+}
+
 /** One row, so that a warm start reads one row. */
 export interface SchemaVersionTable {
   id: number
@@ -206,6 +224,7 @@ export interface Database {
   tool_calls: ToolCallTable
   approvals: ApprovalTable
   breakers: BreakerTable
+  connector_health: ConnectorHealthTable
   instances: InstanceTable
   config_heads: ConfigHeadTable
   config_generations: ConfigGenerationTable
@@ -213,4 +232,5 @@ export interface Database {
   config_codes: ConfigCodeTable
   config_state: ConfigStateTable
   schema_version: SchemaVersionTable
+  vault_entries: VaultEntryTable
 }

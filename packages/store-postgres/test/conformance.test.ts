@@ -14,7 +14,18 @@ describeStore('postgresStore', {
     opened ??= openStore(server().url, { trace: (sql) => statements.add(sql) })
     const { store, pool, schema } = await opened
     const config = ['config_heads', 'config_generations', 'config_contents', 'config_codes']
-    const tables = ['sessions', 'messages', 'turns', 'tool_calls', 'approvals', 'breakers', 'instances', ...config]
+    const tables = [
+      'sessions',
+      'messages',
+      'turns',
+      'tool_calls',
+      'approvals',
+      'breakers',
+      'instances',
+      'vault_entries',
+      'connector_health',
+      ...config,
+    ]
     await pool.query(`truncate ${tables.map((table) => `"${schema}".${table}`).join(', ')}`)
     return { store, close: async () => {} }
   },

@@ -5,7 +5,7 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1, config: 1 }
+const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1, config: 1, vault: 1, connectors: 1 }
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -32,7 +32,16 @@ describe('migration', () => {
     const file = newFile()
     await (await openStore(file)).close()
     const config = ['config_codes', 'config_contents', 'config_generations', 'config_heads', 'config_state']
-    const others = ['instances', 'messages', 'schema_version', 'sessions', 'tool_calls', 'turns']
+    const others = [
+      'connector_health',
+      'instances',
+      'messages',
+      'schema_version',
+      'sessions',
+      'tool_calls',
+      'turns',
+      'vault_entries',
+    ]
     const tables = ['approvals', 'breakers', ...config, ...others]
     expect(tablesOf(file)).toEqual(tables)
     expect(
@@ -84,7 +93,10 @@ describe('migration', () => {
     }
     inspect(file, 'drop index turns_on_generation')
     inspect(file, 'alter table tool_calls drop column tool_hash')
-    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1}'`)
+    inspect(
+      file,
+      `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1,"vault":1,"connectors":1}'`,
+    )
     await (await openStore(file)).close()
     expect(tablesOf(file)).toEqual(expect.arrayContaining(['approvals', 'config_heads']))
     expect(storedVersions(file)).toEqual(versions)

@@ -2,10 +2,12 @@ import { describe } from 'vitest'
 import { describeApprovals } from './approvals.ts'
 import { describeBreakers } from './breakers.ts'
 import { describeConfig } from './config.ts'
+import { describeConnectors } from './connectors.ts'
 import { describeLoop } from './loop.ts'
 import type { StoreSubject } from './scene.ts'
 import { describeSessions } from './sessions.ts'
 import { describeSelections } from './sessions-selections.ts'
+import { describeVault } from './vault.ts'
 
 export type { OpenedStore, StoreSubject } from './scene.ts'
 
@@ -21,5 +23,7 @@ export function describeStore(name: string, subject: StoreSubject): void {
     describeApprovals(subject)
     describeBreakers(subject)
     describeConfig(subject)
+    describeVault(subject)
+    describeConnectors(subject)
   })
 }

@@ -12,7 +12,6 @@ import { say, scriptedModel } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { testVault } from './scene.ts'
 
 const lookup = defineTool({
   name: 'lookup',
@@ -30,14 +29,12 @@ const settings = defineSettings({
 
 test('the guide holds', async () => {
   const model = scriptedModel([], { id: 'openai', otherwise: say('done') })
-  const vault = testVault()
   const runtime = createRuntime({
     store: sqliteStore(':memory:'),
     providers: [model],
     agents: [defineAgent({ id: 'clerk', instructions: 'You help.', models: ['openai/gpt-5-mini'] })],
     tools: [lookup],
     settings,
-    vault,
   })
   const client = runtime.as(singleOwner('code'))
 

@@ -1,4 +1,5 @@
-import { type AgentDefinition, type Client, defineAgent, type ModelRequest, type SecretVault } from '@keelson/core'
+import { type AgentDefinition, type Client, defineAgent, type ModelRequest } from '@keelson/core'
+import type { Store } from '@keelson/core/stores'
 import {
   createTestRuntime,
   respond,
@@ -9,6 +10,7 @@ import {
   type TestRuntime,
   type TestRuntimeOptions,
 } from '@keelson/core/testing'
+import { sqliteStore } from '@keelson/store-sqlite'
 import { onTestFinished } from 'vitest'
 
 export const clerk = (more: Partial<AgentDefinition> = {}): AgentDefinition =>
@@ -44,16 +46,8 @@ export async function desk(options: Partial<TestRuntimeOptions> = {}): Promise<D
   }
 }
 
-/** A vault for tests: what it was given, by tenant and name. */
-export function testVault(): SecretVault & { readonly entries: Map<string, string> } {
-  const entries = new Map<string, string>()
-  const at = (tenant: string, name: string) => `${tenant}/${name}`
-  return {
-    entries,
-    put: async (tenant, name, value) => entries.set(at(tenant, name), value),
-    get: async (tenant, name) => entries.get(at(tenant, name)) ?? null,
-    remove: async (tenant, name) => entries.delete(at(tenant, name)),
-    list: async (tenant) =>
-      [...entries.keys()].filter((key) => key.startsWith(`${tenant}/`)).map((key) => key.slice(tenant.length + 1)),
-  }
+/** A store that keeps no key for a vault. */
+export function storeWithoutKey(): Store {
+  const { vaultKeyFile: _, ...store } = sqliteStore(':memory:')
+  return store
 }

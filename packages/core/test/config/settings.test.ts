@@ -3,7 +3,7 @@ import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { databaseFile } from '../durability/scene.ts'
-import { desk, testVault } from './scene.ts'
+import { desk, storeWithoutKey } from './scene.ts'
 
 const settings = defineSettings({
   'greeting.text': { schema: z.string().min(1), default: 'Hello', description: 'What is said first' },
@@ -13,7 +13,7 @@ const settings = defineSettings({
   apiToken: { schema: z.string().min(8), default: '', secret: true },
 })
 
-const office = (options: Parameters<typeof desk>[0] = {}) => desk({ settings, vault: testVault(), ...options })
+const office = (options: Parameters<typeof desk>[0] = {}) => desk({ settings, ...options })
 
 describe('a setting', () => {
   test('has its default until it is set, and again when it is unset', async () => {
@@ -95,8 +95,7 @@ describe('a secret', () => {
 
   test('is in the vault and nowhere else, and is shown masked', async () => {
     const file = databaseFile()
-    const vault = testVault()
-    const { client } = await office({ vault, store: sqliteStore(file) })
+    const { client } = await office({ store: sqliteStore(file) })
     const shown = await client.settings.set({ values: { apiToken: secret, retries: 4 } })
     expect(shown).toMatchObject([
       { key: 'apiToken', secret: true, set: true, value: settingMask },
@@ -106,7 +105,7 @@ describe('a secret', () => {
     const { readFileSync } = await import('node:fs')
     for (const suffix of ['', '-wal']) expect(readFileSync(`${file}${suffix}`).includes(secret)).toBe(false)
     expect(await readSetting(client, settings, 'apiToken')).toBe(secret)
-    expect([...vault.entries.keys()]).toEqual(['default/setting:apiToken'])
+    expect((await client.vault.list({})).map(({ name }) => name)).toEqual(['setting:apiToken'])
   })
 
   test('stays as it is when its mask is given back, and goes when it is unset', async () => {
@@ -127,10 +126,19 @@ describe('a secret', () => {
     await expect(client.config.change({ patch })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
   })
 
-  test('without a vault is refused, and with it all that was to be set', async () => {
-    const { client } = await desk({ settings })
+  test('is what it was when the rest of a change is refused', async () => {
+    const { client } = await office()
+    await client.settings.set({ values: { apiToken: secret } })
+    const values = { apiToken: `${secret}-2`, retries: 5 }
+    await expect(client.settings.set({ values, expected: 7 })).rejects.toMatchObject({ code: 'CONFIG_CONFLICT' })
+    expect(await client.settings.reveal({ key: 'apiToken' })).toBe(secret)
+    expect(await client.settings.get({ key: 'retries' })).toMatchObject({ set: false })
+  })
+
+  test('without a key for the vault is refused, and with it all that was to be set', async () => {
+    const { client } = await desk({ settings, store: storeWithoutKey() })
     const values = { apiToken: secret, retries: 5 }
-    await expect(client.settings.set({ values })).rejects.toMatchObject({ code: 'VAULT_MISSING' })
+    await expect(client.settings.set({ values })).rejects.toMatchObject({ code: 'VAULT_UNCONFIGURED' })
     expect(await client.settings.get({ key: 'retries' })).toMatchObject({ set: false })
     expect(await client.settings.get({ key: 'apiToken' })).toMatchObject({ set: false, value: null })
   })

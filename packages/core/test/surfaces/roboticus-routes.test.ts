@@ -1,6 +1,5 @@
 import { callTool, say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
-import { testVault } from '../config/scene.ts'
 import {
   type Asked,
   assistant,
@@ -326,7 +325,6 @@ const cases: Readonly<Record<string, RouteCase>> = {
 
 const server = () =>
   roboticusServer({
-    vault: testVault(),
     agents: [assistant({ tools: [{ ...weather, approval: 'always' }] })],
     model: scriptedModel([callTool('weather', { city: 'Oslo' }), say('I asked.'), say('Done.')]),
   })

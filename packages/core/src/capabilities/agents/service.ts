@@ -39,6 +39,9 @@ export function defineAgent(definition: AgentDefinition): Agent {
     if (names.has(name)) throw invalid(`two tools are called ${JSON.stringify(name)}`)
     names.add(name)
   }
+  const connectors = definition.connectors ?? []
+  const isList = Array.isArray(connectors) && connectors.every((each) => typeof each === 'string' && each !== '')
+  if (connectors !== '*' && !isList) throw invalid("connectors must be '*' or a list of names")
   const maxSteps = definition.maxSteps ?? 10
   if (!Number.isInteger(maxSteps) || maxSteps < 1) throw invalid('maxSteps must be a positive integer')
   const maxOutputTokens = definition.maxOutputTokens ?? null
@@ -52,6 +55,7 @@ export function defineAgent(definition: AgentDefinition): Agent {
     instructions: definition.instructions,
     models: [...definition.models],
     tools: [...tools],
+    connectors: connectors === '*' ? connectors : [...new Set(connectors)],
     maxSteps,
     maxOutputTokens,
     temperature: definition.temperature ?? null,

@@ -100,6 +100,7 @@ export interface GenerationList {
 
 const read = { auth: 'operator', effect: 'read' } as const
 const write = { auth: 'operator', effect: 'write' } as const
+const vaultFailures = ['VAULT_UNCONFIGURED', 'VAULT_KEY_WRONG', 'VAULT_KEY_MISSING'] as const
 const changeErrors = ['CONFIG_CONFLICT', 'CONFIG_INVALID', 'CONFIG_SECTION_UNKNOWN', 'CONFIG_TOO_NEW'] as const
 
 export const configOperations = {
@@ -140,7 +141,6 @@ export const settingErrors = defineErrors({
   /** `details.problems` has one text per key. */
   SETTINGS_INVALID: { kind: 'bad_request', message: 'a setting is not valid; nothing was changed' },
   SETTING_UNKNOWN: { kind: 'not_found', message: 'there is no such setting' },
-  VAULT_MISSING: { kind: 'unavailable', message: 'this runtime has no vault; give it one to keep secrets' },
 })
 
 /** A setting as it may be shown. */
@@ -172,10 +172,10 @@ export const settingOperations = {
   /** A secret whose value is the mask stays as it is. Returns what they are now. */
   set: operation<SetSettings, readonly SettingState[]>({
     ...write,
-    errors: [...changeErrors, 'SETTINGS_INVALID', 'VAULT_MISSING'],
+    errors: [...changeErrors, 'SETTINGS_INVALID', ...vaultFailures],
   }),
   /** The value in effect, secret or not: for code, never to be shown. */
-  reveal: operation<{ key: string }, Json>({ ...read, errors: ['SETTING_UNKNOWN', 'VAULT_MISSING'] }),
+  reveal: operation<{ key: string }, Json>({ ...read, errors: ['SETTING_UNKNOWN', ...vaultFailures] }),
 }
 
 export const providerKeyErrors = defineErrors({
@@ -188,12 +188,12 @@ export const providerKeyEntry = (provider: string): string => `${provider}_api_k
 
 /** API keys of model providers. They are kept in the vault and never shown. */
 export const providerKeyOperations = {
-  /** The providers with a key in the vault; none when there is no vault. */
+  /** The providers with a key in the vault. */
   list: operation<void, readonly string[]>({ ...read, errors: [] }),
   set: operation<{ provider: string; key: string }, void>({
     ...write,
-    errors: ['PROVIDER_NOT_FOUND', 'PROVIDER_KEY_INVALID', 'VAULT_MISSING'],
+    errors: ['PROVIDER_NOT_FOUND', 'PROVIDER_KEY_INVALID', ...vaultFailures],
   }),
   /** False when there was none. */
-  remove: operation<{ provider: string }, boolean>({ ...write, errors: ['PROVIDER_NOT_FOUND', 'VAULT_MISSING'] }),
+  remove: operation<{ provider: string }, boolean>({ ...write, errors: ['PROVIDER_NOT_FOUND'] }),
 }

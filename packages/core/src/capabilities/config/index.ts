@@ -49,4 +49,3 @@ export type {
   Retention,
   StoredContent,
 } from './store.ts'
-export type { SecretVault } from './vault.ts'

@@ -1,5 +1,6 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Json, JsonObject } from '../../kernel/json.ts'
+import type { Vault } from '../vault/index.ts'
 import { type ConfigPatch, type SettingState, settingErrors, type settingOperations } from './contract.ts'
 import { type ConfigContent, emptyContent } from './section.ts'
 import type { Config } from './service.ts'
@@ -12,21 +13,26 @@ import {
   type SettingValues,
   settingMask,
 } from './settings.ts'
-import type { SecretVault } from './vault.ts'
 
 export interface SettingsDependencies {
   readonly definitions: SettingDefinitions
   readonly config: Pick<Config, 'change' | 'firstOf' | 'reader'>
-  readonly vault: SecretVault | null
+  readonly vault: Vault
+  report(error: unknown, where: string): void
 }
 
+/** A key, and the JSON text for the vault or null. */
+type Secret = readonly [key: string, text: string | null]
+
 /** Where a secret setting is in the vault. */
-const entryOf = (key: string): string => `setting:${key}`
+const entryOf = (key: string): string => `${entryPrefix}${key}`
+const entryPrefix = 'setting:'
 
 export function createSettings({
   definitions,
   config,
   vault,
+  report,
 }: SettingsDependencies): Implementation<typeof settingOperations> {
   const keys = Object.keys(definitions)
   const hasSecrets = keys.some((key) => definitions[key]?.secret)
@@ -38,9 +44,24 @@ export function createSettings({
     return definition
   }
 
-  function needVault(): SecretVault {
-    if (!vault) throw settingErrors.VAULT_MISSING()
-    return vault
+  /** A value as the vault keeps it, or null for none. */
+  async function keep(tenant: string, key: string, text: string | null): Promise<void> {
+    if (text === null) await vault.remove(tenant, entryOf(key))
+    else await vault.put(tenant, entryOf(key), text)
+  }
+
+  /** Stores the secrets, then does the rest. When any of it fails, they are again what they were. */
+  async function withSecrets(tenant: string, secrets: readonly Secret[], rest: (() => Promise<unknown>) | null) {
+    const alone = secrets.length === 1 && rest === null
+    const before = alone ? [] : await Promise.all(secrets.map(([key]) => vault.get(tenant, entryOf(key))))
+    try {
+      for (const [key, text] of secrets) await keep(tenant, key, text)
+      await rest?.()
+    } catch (error) {
+      const restored = before.map((text, index) => keep(tenant, secrets[index]?.[0] ?? '', text))
+      await Promise.all(restored).catch((failure) => report(failure, 'settings'))
+      throw error
+    }
   }
 
   /** What this process goes by for settings that take effect at a start. */
@@ -57,8 +78,8 @@ export function createSettings({
   async function view(tenant: string) {
     const { content } = await config.reader.active(tenant)
     const started = hasDeferred ? await startedWith(tenant) : content
-    const stored = hasSecrets && vault ? await vault.list(tenant) : []
-    const secrets = new Set(stored.map((each) => (typeof each === 'string' ? each : each.name)))
+    const stored = hasSecrets ? await vault.list(tenant, { after: entryPrefix }) : []
+    const secrets = new Set(stored.map(({ name }) => name))
     return (key: string): SettingState => {
       const { applies = 'live', default: preset, description = '', secret = false } = definitionOf(key)
       const shared = { key, description, secret, applies }
@@ -94,7 +115,7 @@ export function createSettings({
       const { tenant } = context.principal
       const problems: Record<string, string> = {}
       const entries: Record<string, JsonObject | null> = {}
-      const secrets: [key: string, value: Json][] = []
+      const secrets: Secret[] = []
       const checks = Object.entries(values).map(async ([key, value]) => {
         const definition = Object.hasOwn(definitions, key) ? definitions[key] : undefined
         if (!definition) {
@@ -106,28 +127,21 @@ export function createSettings({
           const parsed = await parseSetting(definition, value)
           if (!parsed.ok) problems[key] = parsed.problem
         }
-        if (definition.secret) secrets.push([key, value])
+        if (definition.secret) secrets.push([key, value === null ? null : JSON.stringify(value)])
         else entries[key] = value === null ? null : { value }
       })
       await Promise.all(checks)
       if (Object.keys(problems).length > 0) throw invalidSettings(problems)
-      const keeper = secrets.length > 0 ? needVault() : null
-      // The generation first: it may be refused, and then no secret must have changed.
-      if (Object.keys(entries).length > 0) {
-        const patch: ConfigPatch = { settings: entries }
-        await config.change(context, { trigger: 'settings', ...wanted, patch })
-      }
-      for (const [key, value] of secrets) {
-        if (value === null) await keeper?.remove(tenant, entryOf(key))
-        else await keeper?.put(tenant, entryOf(key), JSON.stringify(value))
-      }
+      const patch: ConfigPatch = { settings: entries }
+      const change = async () => await config.change(context, { trigger: 'settings', ...wanted, patch })
+      await withSecrets(tenant, secrets, Object.keys(entries).length > 0 ? change : null)
       return Object.keys(values).map(await view(tenant))
     },
 
     async reveal({ principal: { tenant } }, { key }) {
       const definition = definitionOf(key)
       if (!definition.secret) return (await view(tenant))(key).value
-      const stored = await needVault().get(tenant, entryOf(key))
+      const stored = await vault.get(tenant, entryOf(key))
       return stored === null ? jsonOf(definition.default) : (JSON.parse(stored) as Json)
     },
   }

@@ -1,7 +1,7 @@
 import type { Ready } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { NewId } from '../../kernel/ids.ts'
-import type { Agents } from '../agents/index.ts'
+import type { Agent, Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { ConfigReader } from '../config/index.ts'
 import type { Models, ProviderGate } from '../models/index.ts'
@@ -16,6 +16,8 @@ export interface LoopDependencies {
   readonly approvals: ApprovalStore
   readonly agents: Pick<Agents, 'within'>
   readonly config: ConfigReader
+  /** The agent with what it gets besides its own tools, the same object while nothing changes. */
+  equip(agent: Agent, tenant: string): Agent | Promise<Agent>
   readonly models: Models
   /** Says which providers may be called. */
   readonly gate: ProviderGate

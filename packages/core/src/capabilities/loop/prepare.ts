@@ -4,6 +4,7 @@ import type { ConfigContent } from '../config/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Turn, TurnError } from '../sessions/index.ts'
 import type { LoopDependencies } from './dependencies.ts'
+import { unlessAborted } from './pause.ts'
 
 /** What a turn runs with, or why it cannot any more. */
 export type Prepared =
@@ -13,10 +14,20 @@ export type Prepared =
 /** What makes a generation unusable for good: any other failure to read it may pass. */
 const unusable: ReadonlySet<string> = new Set(['GENERATION_NOT_FOUND', 'CONFIG_TOO_NEW', 'CONFIG_DAMAGED'])
 
-/** The agent of a turn by the generation it began with, and its models in the order that was chosen when it was accepted. */
+/**
+ * The agent of a turn by the generation it began with, with all its tools, and its models in the order that was chosen
+ * when it was accepted.
+ */
 export async function prepareTurn(
-  { agents, config, limits, models }: Pick<LoopDependencies, 'agents' | 'config' | 'limits' | 'models'>,
+  {
+    agents,
+    config,
+    equip,
+    limits,
+    models,
+  }: Pick<LoopDependencies, 'agents' | 'config' | 'equip' | 'limits' | 'models'>,
   { agent: id, generation, options, selection, tenant }: Turn,
+  signal: AbortSignal,
 ): Promise<Prepared> {
   try {
     const content = config.at(tenant, generation)
@@ -24,7 +35,15 @@ export async function prepareTurn(
     const candidates = selection
       ? models.candidatesOf(selection, agent.models)
       : models.select(agent.models, null).candidates
-    return { agent, candidates, turnMs: options.turnMs ?? limits.turnMs }
+    const turnMs = options.turnMs ?? limits.turnMs
+    const equipped = equip(agent, tenant)
+    if (!(equipped instanceof Promise)) return { agent: equipped, candidates, turnMs }
+    // A turn that is ended while it waits here goes on to its end without them.
+    const ready = await unlessAborted(equipped, signal).catch((error) => {
+      if (signal.aborted) return agent
+      throw error
+    })
+    return { agent: ready, candidates, turnMs }
   } catch (error) {
     if (!isKeelsonError(error)) throw error
     return { error: { code: error.code, message: error.message } }

@@ -112,7 +112,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           : { type: 'turn.started', session: turn.session, agent: turn.agent, at },
       )
       live.publish()
-      const setup = isGivenUp(turn.id) ? internal : await prepareTurn(dependencies, turn)
+      const setup = isGivenUp(turn.id) ? internal : await prepareTurn(dependencies, turn, signal)
       if ('error' in setup) {
         live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
