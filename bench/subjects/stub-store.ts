@@ -83,6 +83,7 @@ export function stubStore(): Store {
       unfollowed: () => Promise.resolve([]),
     }),
     loop,
+    memory: port<Store['memory']>('memory', {}),
     sessions,
     exclusive: true,
     migrate: () => Promise.resolve(),

@@ -15,6 +15,8 @@ import {
 } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
+import { noteOperations } from './capabilities/memory/index.ts'
+import { createMemory } from './capabilities/memory/service.ts'
 import { modelOperations, type Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
 import { realtimeOperations } from './capabilities/realtime/index.ts'
@@ -24,7 +26,7 @@ import { sessionOperations } from './capabilities/sessions/index.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { systemOperations } from './capabilities/system/index.ts'
 import { createSystem } from './capabilities/system/service.ts'
-import { authorize, createDoor, type Door } from './contract/invoke.ts'
+import { authorize, createCaller, createDoor, type Door } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
@@ -65,6 +67,7 @@ export interface Client {
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
   readonly models: Door<typeof modelOperations>
+  readonly notes: Door<typeof noteOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
   readonly system: Door<typeof systemOperations>
@@ -120,6 +123,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     told: store.changes !== undefined,
     report: reportError,
   })
+  const memory = createMemory({ store: store.memory, clock, newId })
+  // What agents may do for their users through tools; turns are not among it, they would never end.
+  const call = createCaller([noteOperations, memory.notes])
   const loop = createLoop({
     store: store.loop,
     sessions: store.sessions,
@@ -132,6 +138,11 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     limits,
     instance,
     ready,
+    memory,
+    callAs(owner) {
+      const context = { principal: { ...owner, roles: [], via: 'agent', ambient: false } }
+      return (operation, input) => call(context, operation, input)
+    },
     report: reportError,
   })
   const held = createHeldTurns({ store: store.loop, runner: loop.runner, instance, report: reportError })
@@ -164,6 +175,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     agents: createDoor(agentOperations, agents, ready),
     approvals: createDoor(approvalOperations, approvals, ready),
     models: createDoor(modelOperations, models, ready),
+    notes: createDoor(noteOperations, memory.notes, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
     system: createDoor(systemOperations, system, () => undefined),
@@ -192,6 +204,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
     get models() {
       return new doors.models(this.#context)
+    }
+    get notes() {
+      return new doors.notes(this.#context)
     }
     get realtime() {
       return new doors.realtime(this.#context)

@@ -1,5 +1,6 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
+import type { MemoryStore } from './capabilities/memory/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
@@ -19,6 +20,17 @@ export type {
   TurnCommit,
 } from './capabilities/loop/index.ts'
 export { loopErrors } from './capabilities/loop/index.ts'
+export type {
+  MemoryStore,
+  NewNote,
+  Note,
+  NoteFilter,
+  NotePatch,
+  NoteSummary,
+  RecalledNote,
+  SearchTerm,
+  Topic,
+} from './capabilities/memory/index.ts'
 export type {
   ContextSegment,
   Message,
@@ -42,6 +54,7 @@ export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
+export { foldText, searchWords } from './kernel/search-words.ts'
 
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {
@@ -53,6 +66,7 @@ export interface StoreChanges {
 export interface Store {
   readonly approvals: ApprovalStore
   readonly loop: LoopStore
+  readonly memory: MemoryStore
   readonly sessions: SessionStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */
   readonly exclusive: boolean

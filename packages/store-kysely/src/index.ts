@@ -3,11 +3,12 @@ import { DummyDriver, Kysely, SqliteAdapter } from 'kysely'
 import { createApprovalStore } from './approvals.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
+import { createMemoryStore } from './memory.ts'
 import { createMigrator } from './migrate.ts'
 import type { Database } from './schema.ts'
 import { createSessionStore } from './sessions.ts'
 
-export type { Call, Engine, Features, SqlValue, Statement, Work } from './engine.ts'
+export type { Call, Engine, Features, FullText, FullTextQuery, SqlValue, Statement, Work } from './engine.ts'
 
 export interface StoreOptions {
   /** When the schema is brought up to date: as the store opens, or only by `migrate()`. */
@@ -51,6 +52,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
   return {
     approvals: createApprovalStore(db, engine),
     loop: createLoopStore(db, engine),
+    memory: createMemoryStore(db, engine),
     sessions: createSessionStore(db, engine),
     exclusive: engine.features.exclusive,
 

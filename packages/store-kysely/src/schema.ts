@@ -1,4 +1,5 @@
 import type { ApprovalStatus, NewMessage, SessionStatus, ToolCall, TurnStatus } from '@keelson/core/stores'
+import type { Generated } from 'kysely'
 
 /** Times are milliseconds, booleans 0 and 1; columns that say so hold JSON text. */
 export interface SessionTable {
@@ -117,6 +118,40 @@ export interface ApprovalTable {
   expires_at: number
 }
 
+export interface NoteTable {
+  /** Also that of its row in the full-text index. Given by the database. */
+  number: Generated<number>
+  id: string
+  tenant: string
+  subject: string
+  path: string
+  /** The path without its number, and the number: 1 for a path without one. */
+  base_path: string
+  path_number: number
+  title: string
+  type: string
+  status: string
+  /** JSON. */
+  tags: string
+  priority: number
+  due: string | null
+  parent_path: string | null
+  reminder: number
+  created_at: number
+  /** 0 until it is edited: null would sort first in one engine and last in the other. */
+  updated_at: number
+  /** Title, path and tags, folded. */
+  search_text: string
+  /** Last, since it may be long. */
+  content: string
+}
+
+/** The full-text index of the notes. */
+export interface NoteWordsTable {
+  rowid: number
+  terms: string
+}
+
 export interface InstanceTable {
   id: string
   heartbeat: number
@@ -135,6 +170,8 @@ export interface Database {
   turns: TurnTable
   tool_calls: ToolCallTable
   approvals: ApprovalTable
+  notes: NoteTable
+  note_words: NoteWordsTable
   instances: InstanceTable
   schema_version: SchemaVersionTable
 }

@@ -2,7 +2,7 @@ import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgre
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { inspect, newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
+import { accepting, answering, everything, messageNamed, noteNamed, owner, sessionNamed, startTurn } from './rows.ts'
 import { newPool, usePostgres } from './scene.ts'
 
 const server = usePostgres()
@@ -72,6 +72,10 @@ describe('a role that may only read and write rows', () => {
       await store.loop.retire('one')
       expect(await store.approvals.expire(1, 10)).toEqual([])
       expect(await store.sessions.turns(owner, id, everything)).toHaveLength(2)
+      await store.memory.createNote(owner, noteNamed(`n ${migrate}`))
+      await store.memory.updateNote(owner, `n ${migrate}`, { content: 'mast' }, 2)
+      const found = await store.memory.searchNotes(owner, [{ word: 'mast', prefix: true }], everything)
+      expect(found.at(0)).toMatchObject({ id: `n ${migrate}` })
     }
   })
 
@@ -103,7 +107,7 @@ describe('migration', () => {
     await Promise.all(stores.map((store) => store.open()))
     await Promise.all(stores.map((store, index) => store.sessions.create(owner, sessionNamed(`s${index}`))))
     expect(await stores[0]?.sessions.list(owner, everything)).toHaveLength(6)
-    expect(await versions(schema)).toEqual([{ versions: '{"sessions":1,"loop":1,"approvals":1}' }])
+    expect(await versions(schema)).toEqual([{ versions: '{"sessions":1,"loop":1,"approvals":1,"memory":1}' }])
   })
 
   it('costs one statement that reads one row when there is nothing to do', async () => {
@@ -122,20 +126,20 @@ describe('migration', () => {
     expect(await inspect(server().url, tables, [schema])).toEqual([{ table_name: 'turns' }])
   })
 
-  it.each(['{"sessions":1,"loop":2,"approvals":1}', '{"sessions":1,"loop":1,"approvals":1,"sorcery":1}'])(
-    'refuses the newer schema %s and leaves it as it is',
-    async (newer) => {
-      const schema = newSchema()
-      await storeAs(ownerOf(), schema).open()
-      await inspect(server().url, `update "${schema}".schema_version set versions = $1`, [newer])
-      for (const migrate of ['on-open', 'manual'] as const) {
-        const store = storeAs(ownerOf(), schema, { migrate })
-        await expect(store.open()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
-        await expect(store.migrate()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
-      }
-      expect(await versions(schema)).toEqual([{ versions: newer }])
-    },
-  )
+  it.each([
+    '{"sessions":1,"loop":2,"approvals":1,"memory":1}',
+    '{"sessions":1,"loop":1,"approvals":1,"memory":1,"sorcery":1}',
+  ])('refuses the newer schema %s and leaves it as it is', async (newer) => {
+    const schema = newSchema()
+    await storeAs(ownerOf(), schema).open()
+    await inspect(server().url, `update "${schema}".schema_version set versions = $1`, [newer])
+    for (const migrate of ['on-open', 'manual'] as const) {
+      const store = storeAs(ownerOf(), schema, { migrate })
+      await expect(store.open()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
+      await expect(store.migrate()).rejects.toMatchObject({ code: 'STORE_TOO_NEW' })
+    }
+    expect(await versions(schema)).toEqual([{ versions: newer }])
+  })
 
   it('keeps to a schema of any name, whatever the search path is', async () => {
     const schema = `Odd "name"; ${newSchema()}`
