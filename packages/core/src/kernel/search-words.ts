@@ -4,8 +4,8 @@ const mostCharacters = 200_000
 /** Longer words are cut, in documents and queries alike. */
 const longestWord = 64
 
-/** Marks above and below letters, and the points of Hebrew and Arabic. Signs that are letters of their own script stay. */
-const marks = /[[\p{Mn}&&[\p{sc=Zinh}\p{sc=Hebr}\p{sc=Cyrl}]]--[\u{3099}\u{309a}]]/gv
+/** Marks above and below letters, and the points of Hebrew and Arabic. Those that make another letter in their script stay. */
+const marks = /(?=\p{Mn})(?!\u3099|\u309a)[\p{sc=Zinh}\p{sc=Hebr}\p{sc=Cyrl}]/gu
 
 /** Letters that no decomposition makes plain. */
 const plainLetters: Readonly<Record<string, string>> = {

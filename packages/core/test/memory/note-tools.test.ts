@@ -1,4 +1,4 @@
-import { defineAgent, notesTools } from '@keelson/core'
+import { defineAgent, type JsonObject, notesTools } from '@keelson/core'
 import { callTool, createTestRuntime, say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
 
@@ -11,15 +11,11 @@ const scribe = defineAgent({
 
 /** What the model was told that its last call gave. */
 const outputOf = (model: ReturnType<typeof scriptedModel>) => {
-  const part = model.requests.at(-1)?.messages.at(-1)?.parts[0]
+  const part = model.calls.at(-1)?.request?.messages.at(-1)?.parts[0]
   return part?.type === 'tool-result' ? part.output : undefined
 }
 
-const run = async (
-  tool: string,
-  args: Record<string, unknown>,
-  options: { subject?: string; roles?: string[] } = {},
-) => {
+const run = async (tool: string, args: JsonObject, options: { subject?: string; roles?: string[] } = {}) => {
   const model = scriptedModel([callTool(tool, args), say('Done.')])
   const runtime = await createTestRuntime({ agents: [scribe], model })
   const { subject = 'ada', roles = ['operator'] } = options
