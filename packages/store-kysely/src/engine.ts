@@ -69,8 +69,6 @@ export interface Features {
   readonly integer: string
   /** Column type of a text that compares byte by byte. */
   readonly text: string
-  /** A column that numbers the rows of its table by itself and is its primary key. */
-  readonly rowNumber: string
   readonly fullText: FullText
   /** What follows the closing bracket of a table. */
   readonly table: string

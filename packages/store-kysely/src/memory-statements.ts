@@ -22,8 +22,11 @@ const summaryColumns = [
   'updated_at',
 ] as const
 
+/** 67 million; it leaves room for 134 million owners within a safe integer. */
+export const notesPerOwner = 2 ** 26
+
 const noteColumns = [...summaryColumns, 'number', 'content'] as const
-const insertedColumns = [...summaryColumns, 'content', 'base_path', 'path_number', 'search_text'] as const
+const insertedColumns = ['number', ...summaryColumns, 'content', 'base_path', 'path_number', 'search_text'] as const
 const listedColumns = summaryColumns.map((column) => `notes.${column}` as const)
 
 export type SummaryRow = Pick<NoteTable, (typeof summaryColumns)[number]>
@@ -53,8 +56,8 @@ export const noteShape = (reach: Reach, filter: NoteFilter): string =>
 export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: Features) {
   /** The notes of a shape. */
   const matching = (shape: string, parameter: Parameters<FilterValues>): RawBuilder<SqlBool> => {
-    const [kind, ...given] = shape.split(' ')
-    const conditions = [within('notes', kind === 'tenant' ? 'tenant' : 'own', parameter)]
+    const given = shape.split(' ')
+    const conditions = [within('notes', kindOf(shape), parameter)]
     if (given.includes('type')) conditions.push(sql`${sql.ref('notes.type')} = ${parameter('type')}`)
     if (given.includes('status')) conditions.push(sql`${sql.ref('notes.status')} = ${parameter('status')}`)
     if (given.includes('parentPath')) {
@@ -81,13 +84,23 @@ export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: F
       .limit(parameter('limit'))
       .offset(parameter('offset'))
 
-  /** The index first, whatever an engine thinks of it: from the notes' side every note would be looked at. */
-  const found = (parameter: Parameters<SearchValues>) =>
-    db
-      .selectFrom('note_words')
-      .crossJoin('notes')
-      .whereRef('notes.number', '=', 'note_words.rowid')
-      .where(fullText.matches('note_words', parameter('match')))
+  /** The documents that match and are within the reach, as their numbers say: no note has to be looked at. */
+  const found = (kind: ReachKind, parameter: Parameters<ReachValues & SearchValues>) => {
+    const documents = db.selectFrom('note_words').where(fullText.matches('note_words', parameter('match')))
+    const rowid = sql.ref('note_words.rowid')
+    if (kind === 'tenant') {
+      const serials = db.selectFrom('note_owners').select('serial').where('tenant', '=', parameter('tenant'))
+      return documents.where(sql<SqlBool>`${rowid} / ${sql.lit(notesPerOwner)} in ${serials}`)
+    }
+    const first = db
+      .selectFrom('note_owners')
+      .select(sql<number>`serial * ${sql.lit(notesPerOwner)}`.as('first'))
+      .where('tenant', '=', parameter('tenant'))
+      .where('subject', '=', parameter('subject'))
+    return documents
+      .where(sql<SqlBool>`${rowid} >= ${first}`)
+      .where(sql<SqlBool>`${rowid} < ${first} + ${sql.lit(notesPerOwner)}`)
+  }
 
   const score = (parameter: Parameters<SearchValues>) => fullText.score('note_words', parameter('rank'))
 
@@ -115,11 +128,31 @@ export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: F
       ),
     ),
 
+    /** Counts a new note of its owner, who gets a serial with the first one, and holds the row. */
+    count: statement((parameter: Parameters<ReachValues>) =>
+      db
+        .insertInto('note_owners')
+        .values({
+          serial: sql<number>`${db
+            .selectFrom('note_owners')
+            .select(({ fn }) => sql<number>`coalesce(${fn.max('serial')}, 0) + 1`.as('next'))}`,
+          tenant: parameter('tenant'),
+          subject: parameter('subject'),
+          last_note: 1,
+        })
+        .onConflict((conflict) =>
+          conflict
+            .columns(['tenant', 'subject'])
+            .doUpdateSet({ last_note: sql<number>`${sql.ref('note_owners.last_note')} + 1` }),
+        )
+        .returning(['serial', 'last_note']),
+    ),
+
     /**
      * The number after the highest one given, and from there on the first whose path is free: a title may itself end in
      * a number.
      */
-    freeNumber: statement((parameter: Parameters<PathValues>) =>
+    freePath: statement((parameter: Parameters<PathValues>) =>
       db
         .withRecursive('candidate', (query) =>
           query
@@ -155,7 +188,7 @@ export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: F
         .select(({ fn }) => fn.max<number>('candidate.number').as('number')),
     ),
 
-    insert: statement((parameter: Parameters<Omit<NoteTable, 'number'>>) =>
+    insert: statement((parameter: Parameters<NoteTable>) =>
       db
         .insertInto('notes')
         .values(columnsOf(parameter, insertedColumns))
@@ -243,49 +276,65 @@ export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: F
       ),
     ),
 
+    /** Ranked by the index alone unless there is a filter; of the best, the rows are then read. */
     search: remembered((shape: string) =>
-      statement((parameter: Parameters<FilterValues & SearchValues>) =>
-        found(parameter)
-          .select(listedColumns)
-          .where(matching(shape, parameter))
-          .orderBy(score(parameter), 'desc')
-          .orderBy('notes.updated_at', 'desc')
-          .orderBy('notes.created_at', 'desc')
-          .orderBy('notes.id', 'desc')
+      statement((parameter: Parameters<FilterValues & SearchValues>) => {
+        const kind = kindOf(shape)
+        const ranked = found(kind, parameter)
+        const filtered =
+          shape === kind
+            ? ranked
+            : ranked.where(({ exists, selectFrom }) =>
+                exists(
+                  selectFrom('notes')
+                    .select('notes.number')
+                    .whereRef('notes.number', '=', 'note_words.rowid')
+                    .where(matching(shape, parameter)),
+                ),
+              )
+        const best = filtered
+          .select(['note_words.rowid as number', score(parameter).as('score')])
+          .orderBy('score', 'desc')
+          .orderBy('note_words.rowid', 'desc')
           .limit(parameter('limit'))
-          .offset(parameter('offset')),
-      ),
+          .offset(parameter('offset'))
+        return db
+          .selectFrom(best.as('best'))
+          .innerJoin('notes', 'notes.number', 'best.number')
+          .select(listedColumns)
+          .where(within('notes', kind, parameter))
+          .orderBy('best.score', 'desc')
+          .orderBy('best.number', 'desc')
+      }),
     ),
 
-    /** Ranked without the texts, which are then read of the best alone. */
-    recall: statement((parameter: Parameters<ReachValues & SearchValues & { limit: number; characters: number }>) =>
-      db
-        .selectFrom(
-          found(parameter)
-            .select(['notes.number', score(parameter).as('score')])
-            .where(within('notes', 'own', parameter))
-            .where('notes.status', '<>', sql.lit('archived'))
-            .orderBy('score', 'desc')
-            .orderBy('notes.updated_at', 'desc')
-            .orderBy('notes.created_at', 'desc')
-            .orderBy('notes.id', 'desc')
-            .limit(parameter('limit'))
-            .as('best'),
-        )
-        .innerJoin('notes', 'notes.number', 'best.number')
-        .select([
-          'notes.path',
-          'notes.title',
-          sql<string>`substr(${sql.ref('notes.content')}, 1, ${parameter('characters')})`.as('content'),
-          sql<number>`case when length(${sql.ref('notes.content')}) > ${parameter('characters')} then 1 else 0 end`.as(
-            'cut',
-          ),
-          'best.score',
-        ])
-        .orderBy('best.score', 'desc')
-        .orderBy('notes.updated_at', 'desc')
-        .orderBy('notes.created_at', 'desc')
-        .orderBy('notes.id', 'desc'),
+    /** More than are wanted are ranked, so that some may turn out to be archived. */
+    recall: statement(
+      (parameter: Parameters<ReachValues & SearchValues & { limit: number; ranked: number; characters: number }>) => {
+        const best = found('own', parameter)
+          .select(['note_words.rowid as number', score(parameter).as('score')])
+          .orderBy('score', 'desc')
+          .orderBy('note_words.rowid', 'desc')
+          .limit(parameter('ranked'))
+        const content = sql.ref('notes.content')
+        return db
+          .selectFrom(best.as('best'))
+          .innerJoin('notes', 'notes.number', 'best.number')
+          .select([
+            'notes.path',
+            'notes.title',
+            sql<string>`substr(${content}, 1, ${parameter('characters')})`.as('content'),
+            sql<number>`case when length(${content}) > ${parameter('characters')} then 1 else 0 end`.as('cut'),
+            'best.score',
+          ])
+          .where(within('notes', 'own', parameter))
+          .where('notes.status', '<>', sql.lit('archived'))
+          .orderBy('best.score', 'desc')
+          .orderBy('best.number', 'desc')
+          .limit(parameter('limit'))
+      },
     ),
   }
 }
+
+const kindOf = (shape: string): ReachKind => (shape.startsWith('tenant') ? 'tenant' : 'own')

@@ -15,9 +15,11 @@ import {
 import type { Kysely } from 'kysely'
 import { atLeastZero, type ReachValues, reachKind, reachValues, windowValues } from './columns.ts'
 import { type Engine, run, type Work } from './engine.ts'
-import { memoryStatements, type NoteRow, noteShape, type SummaryRow } from './memory-statements.ts'
-import { createNameLock } from './name-lock.ts'
+import { memoryStatements, type NoteRow, noteShape, notesPerOwner, type SummaryRow } from './memory-statements.ts'
 import type { Database, NoteTable } from './schema.ts'
+
+/** How many notes are ranked for one that is recalled. */
+const rankedPerRecalled = 4
 
 /** Whose documents a reach leaves, as an index may know it: names may be longer than what it holds. */
 const scopeOf = ({ tenant, subject }: Reach): string => hash('sha256', JSON.stringify([tenant, subject])).slice(0, 32)
@@ -51,7 +53,7 @@ type TextFields = Pick<Note, 'path' | 'title' | 'tags' | 'content'>
 const searchText = ({ path, tags, title }: Omit<TextFields, 'content'>): string =>
   foldText([title, path, ...tags].join('\n'))
 
-type InsertValues = Omit<NoteTable, 'number' | 'path' | 'base_path' | 'path_number'>
+type InsertValues = Omit<NoteTable, 'number' | 'path' | 'base_path' | 'path_number' | 'search_text'>
 
 const insertValues = (owner: Owner, note: NewNote): InsertValues => ({
   id: note.id,
@@ -67,14 +69,12 @@ const insertValues = (owner: Owner, note: NewNote): InsertValues => ({
   reminder: note.reminder ? 1 : 0,
   created_at: note.createdAt,
   updated_at: 0,
-  search_text: '',
   content: note.content,
 })
 
 export function createMemoryStore(db: Kysely<Database>, engine: Engine): MemoryStore {
   const { fullText } = engine.features
   const sql = memoryStatements(db, engine.features)
-  const nameLock = createNameLock(db, engine.features)
 
   /** Titles are words of their own: a title's last word and the content's first are not next to each other. */
   function* index(number: number, owner: Owner, { content, tags, title }: TextFields): Work<void> {
@@ -97,22 +97,25 @@ export function createMemoryStore(db: Kysely<Database>, engine: Engine): MemoryS
     async createNote(owner, note) {
       const row = await engine.transaction('write', function* () {
         const { tenant, subject } = owner
-        yield* nameLock('note', tenant, subject, note.path)
-        const [last] = yield* run(sql.freeNumber, { tenant, subject, path: note.path })
-        const number = last?.number ?? 1
-        const path = number === 1 ? note.path : `${note.path}-${number}`
+        // Holds the owner's row: whoever creates another note of theirs meanwhile waits, and then sees this one.
+        const [counted] = yield* run(sql.count, { tenant, subject })
+        const number = (counted?.serial ?? 0) * notesPerOwner + (counted?.last_note ?? 0)
+        const [free] = yield* run(sql.freePath, { tenant, subject, path: note.path })
+        const pathNumber = free?.number ?? 1
+        const path = pathNumber === 1 ? note.path : `${note.path}-${pathNumber}`
         const [made] = yield* run(sql.insert, {
           ...insertValues(owner, note),
+          number,
           path,
           base_path: note.path,
-          path_number: number,
+          path_number: pathNumber,
           search_text: searchText({ ...note, path }),
         })
         if (made === undefined) {
           const [there] = yield* run(sql.get('own'), { tenant, subject, id: note.id })
           return there ?? null
         }
-        yield* index(made.number, owner, note)
+        yield* index(number, owner, note)
         return made
       })
       return row && noteOf(row)
@@ -190,6 +193,7 @@ export function createMemoryStore(db: Kysely<Database>, engine: Engine): MemoryS
         subject: owner.subject,
         ...queryValues(owner, terms, 'any'),
         limit: atLeastZero(limit),
+        ranked: atLeastZero(limit * rankedPerRecalled),
         characters: atLeastZero(characters),
       }
       const rows = await engine.query(sql.recall, values)

@@ -1,5 +1,4 @@
 import type { ApprovalStatus, NewMessage, SessionStatus, ToolCall, TurnStatus } from '@keelson/core/stores'
-import type { Generated } from 'kysely'
 
 /** Times are milliseconds, booleans 0 and 1; columns that say so hold JSON text. */
 export interface SessionTable {
@@ -118,9 +117,18 @@ export interface ApprovalTable {
   expires_at: number
 }
 
+/** Who has notes, so that a full-text index knows whose a document is by its number alone. */
+export interface NoteOwnerTable {
+  serial: number
+  tenant: string
+  subject: string
+  /** How many notes have been numbered. */
+  last_note: number
+}
+
 export interface NoteTable {
-  /** Also that of its row in the full-text index. Given by the database. */
-  number: Generated<number>
+  /** The serial of its owner times `notesPerOwner`, and its own. Also that of its row in the full-text index. */
+  number: number
   id: string
   tenant: string
   subject: string
@@ -170,6 +178,7 @@ export interface Database {
   turns: TurnTable
   tool_calls: ToolCallTable
   approvals: ApprovalTable
+  note_owners: NoteOwnerTable
   notes: NoteTable
   note_words: NoteWordsTable
   instances: InstanceTable

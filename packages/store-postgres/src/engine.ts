@@ -20,7 +20,6 @@ const featuresOf = (schema: string): Features => ({
   createQueryCompiler: () => new PostgresQueryCompiler(),
   integer: 'bigint',
   text: 'text collate "C"',
-  rowNumber: 'bigint generated always as identity primary key',
   fullText,
   table: '',
   clusteredTable: '',

@@ -64,8 +64,8 @@ export function breaksConnection(error: unknown): boolean {
 const decidingIndexes: readonly unknown[] = [
   'turns_idempotency',
   'sessions_active_scope',
-  'notes_of_path',
-  'notes_numbered',
+  'note_owners_pkey',
+  'note_owners_key',
 ]
 
 /** True when the statement or transaction did nothing because of another one, so that it may be run again. */

@@ -10,7 +10,6 @@ const features: Features = {
   createQueryCompiler: () => new SqliteQueryCompiler(),
   integer: 'integer',
   text: 'text',
-  rowNumber: 'integer primary key',
   fullText,
   table: ' strict',
   clusteredTable: ' strict, without rowid',

@@ -3,9 +3,16 @@ import type { Migration } from './migration.ts'
 export const memory1: Migration = {
   capability: 'memory',
   number: 1,
-  statements: ({ text, integer, rowNumber, table, fullText }) => [
+  statements: ({ text, integer, table, fullText }) => [
+    `create table note_owners (
+      serial ${integer} not null primary key,
+      tenant ${text} not null,
+      subject ${text} not null,
+      last_note ${integer} not null
+    )${table}`,
+    'create unique index note_owners_key on note_owners (tenant, subject)',
     `create table notes (
-      number ${rowNumber},
+      number ${integer} not null primary key,
       id ${text} not null unique,
       tenant ${text} not null,
       subject ${text} not null,

@@ -58,8 +58,8 @@ export interface MemoryStore {
   topics(reach: Reach, window: Window): Promise<Topic[]>
 
   /**
-   * Notes with all of the terms in title, content or tags, best first; ties as in `notes`. None without a term. Which
-   * notes are found is the same on every engine; which of two is better may not be, unless one has a term more often in
+   * Notes with all of the terms in title, content or tags, best first; ties newest stored first. None without a term.
+   * Which notes are found is the same on every engine; which of two is better may not be, unless one has a term more often in
    * as many words, or as often in fewer. One query.
    */
   searchNotes(reach: Reach, terms: readonly SearchTerm[], window: Window, filter?: NoteFilter): Promise<NoteSummary[]>
@@ -68,8 +68,8 @@ export interface MemoryStore {
   notesContaining(reach: Reach, text: string, window: Window, filter?: NoteFilter): Promise<NoteSummary[]>
 
   /**
-   * Notes with any of the terms that are not archived, best first; content cut to `characters`. None without a term. One
-   * query.
+   * Notes with any of the terms that are not archived, best first; content cut to `characters`. None without a term. Fewer
+   * than there are where most of the best ones are archived. One query.
    */
   recallNotes(
     owner: Owner,
