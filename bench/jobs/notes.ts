@@ -13,7 +13,7 @@ const limit = 50
 
 /** Words by how often they occur: the more often, the lower the rank. Of `common` ones a tenth of all notes has each. */
 const ranks = { rare: 9_000, usual: 400, common: 45 }
-const searchesPerRound = { rare: 400, usual: 60, common: 6 }
+const searchesPerRound = { rare: 200, usual: 40, common: 6 }
 
 const syllables = ['ba', 'ko', 'ri', 'tu', 'ne', 'la', 'mo', 'si', 'du', 'ge', 'po', 'fa', 'vi', 'ru', 'ze', 'ha']
 /** A word for every rank, none the beginning of another. */
@@ -43,7 +43,7 @@ export const start: StartJob = async (name) => {
     const [rare, usual, common] = [await measure('rare'), await measure('usual'), await measure('common')]
     return { rareUs: rare.us, usualUs: usual.us, commonUs: common.us }
   }
-  for (let warm = 0; warm < 3; warm += 1) await round()
+  await round()
   return { round }
 }
 
@@ -77,13 +77,13 @@ function fill(database: DatabaseSync): void {
       parent_path, reminder, created_at, updated_at, search_text, content)
     values (?1, 'note ' || ?1, 'default', 'owner', 'notes/n' || ?1, 'notes/n' || ?1, 1, ?2, 'note', 'active', '[]', 0, null,
       'notes', 0, ?1, 0, ?2, ?3)`)
+  const words = Array.from({ length: vocabulary }, (_, rank) => wordOf(rank))
   const insertWords = database.prepare('insert into note_words (rowid, terms) values (?, ?)')
   database.exec(`begin; insert into note_owners values (1, 'default', 'owner', ${notes})`)
   for (let number = 2 ** 26 + 1; number <= 2 ** 26 + notes; number += 1) {
-    const words = Array.from({ length: wordsPerNote }, () => wordOf(Math.floor(vocabulary ** random())))
-    const title = words.slice(0, 4).join(' ')
-    insertNote.run(number, title, words.slice(4).join(' '))
-    insertWords.run(number, words.join(' '))
+    const chosen = Array.from({ length: wordsPerNote }, () => words[Math.floor(vocabulary ** random())] ?? '')
+    insertNote.run(number, chosen.slice(0, 4).join(' '), chosen.slice(4).join(' '))
+    insertWords.run(number, chosen.join(' '))
   }
   database.exec('commit')
 }

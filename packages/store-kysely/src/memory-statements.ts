@@ -1,71 +1,22 @@
-import type { NoteFilter, Reach, Window } from '@keelson/core/stores'
-import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
-import { type ReachKind, type ReachValues, reachKind, within } from './columns.ts'
+import type { Window } from '@keelson/core/stores'
+import { type Kysely, type SqlBool, sql } from 'kysely'
+import { type ReachKind, type ReachValues, within } from './columns.ts'
 import type { Features } from './engine.ts'
+import { type FilterValues, listedColumns, matchingNotes, summaryColumns } from './memory-search.ts'
 import type { Database, NoteTable } from './schema.ts'
 import { columnsOf, type Parameters, remembered, statement } from './statement.ts'
 
-const summaryColumns = [
-  'id',
-  'tenant',
-  'subject',
-  'path',
-  'title',
-  'type',
-  'status',
-  'tags',
-  'priority',
-  'due',
-  'parent_path',
-  'reminder',
-  'created_at',
-  'updated_at',
-] as const
-
-/** 67 million; it leaves room for 134 million owners within a safe integer. */
-export const notesPerOwner = 2 ** 26
-
 const noteColumns = [...summaryColumns, 'number', 'content'] as const
 const insertedColumns = ['number', ...summaryColumns, 'content', 'base_path', 'path_number', 'search_text'] as const
-const listedColumns = summaryColumns.map((column) => `notes.${column}` as const)
 
 export type SummaryRow = Pick<NoteTable, (typeof summaryColumns)[number]>
 export type NoteRow = SummaryRow & { readonly number: number; readonly content: string }
-
-interface FilterValues extends ReachValues, Window {
-  type: string
-  status: string
-  parentPath: string
-}
-
-interface SearchValues {
-  match: string
-  rank: string
-}
 
 interface PathValues extends ReachValues {
   path: string
 }
 
-const filters = ['type', 'status', 'parentPath'] as const
-
-/** The kind of reach and the filters given, parted by spaces: one statement for each. */
-export const noteShape = (reach: Reach, filter: NoteFilter): string =>
-  [reachKind(reach), ...filters.filter((name) => filter[name] !== undefined)].join(' ')
-
 export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: Features) {
-  /** The notes of a shape. */
-  const matching = (shape: string, parameter: Parameters<FilterValues>): RawBuilder<SqlBool> => {
-    const given = shape.split(' ')
-    const conditions = [within('notes', kindOf(shape), parameter)]
-    if (given.includes('type')) conditions.push(sql`${sql.ref('notes.type')} = ${parameter('type')}`)
-    if (given.includes('status')) conditions.push(sql`${sql.ref('notes.status')} = ${parameter('status')}`)
-    if (given.includes('parentPath')) {
-      conditions.push(sql`${sql.ref('notes.parent_path')} = ${parameter('parentPath')}`)
-    }
-    return sql.join(conditions, sql` and `)
-  }
-
   const get = (kind: ReachKind, parameter: Parameters<ReachValues & { id: string }>) =>
     db
       .selectFrom('notes')
@@ -77,32 +28,12 @@ export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: F
     db
       .selectFrom('notes')
       .select(summaryColumns)
-      .where(matching(shape, parameter))
+      .where(matchingNotes(shape, parameter))
       .orderBy('updated_at', 'desc')
       .orderBy('created_at', 'desc')
       .orderBy('id', 'desc')
       .limit(parameter('limit'))
       .offset(parameter('offset'))
-
-  /** The documents that match and are within the reach, as their numbers say: no note has to be looked at. */
-  const found = (kind: ReachKind, parameter: Parameters<ReachValues & SearchValues>) => {
-    const documents = db.selectFrom('note_words').where(fullText.matches('note_words', parameter('match')))
-    const rowid = sql.ref('note_words.rowid')
-    if (kind === 'tenant') {
-      const serials = db.selectFrom('note_owners').select('serial').where('tenant', '=', parameter('tenant'))
-      return documents.where(sql<SqlBool>`${rowid} / ${sql.lit(notesPerOwner)} in ${serials}`)
-    }
-    const first = db
-      .selectFrom('note_owners')
-      .select(sql<number>`serial * ${sql.lit(notesPerOwner)}`.as('first'))
-      .where('tenant', '=', parameter('tenant'))
-      .where('subject', '=', parameter('subject'))
-    return documents
-      .where(sql<SqlBool>`${rowid} >= ${first}`)
-      .where(sql<SqlBool>`${rowid} < ${first} + ${sql.lit(notesPerOwner)}`)
-  }
-
-  const score = (parameter: Parameters<SearchValues>) => fullText.score('note_words', parameter('rank'))
 
   return {
     get: remembered((kind: ReachKind) =>
@@ -275,66 +206,5 @@ export function memoryStatements(db: Kysely<Database>, { fullText, rowLocks }: F
           .offset(parameter('offset')),
       ),
     ),
-
-    /** Ranked by the index alone unless there is a filter; of the best, the rows are then read. */
-    search: remembered((shape: string) =>
-      statement((parameter: Parameters<FilterValues & SearchValues>) => {
-        const kind = kindOf(shape)
-        const ranked = found(kind, parameter)
-        const filtered =
-          shape === kind
-            ? ranked
-            : ranked.where(({ exists, selectFrom }) =>
-                exists(
-                  selectFrom('notes')
-                    .select('notes.number')
-                    .whereRef('notes.number', '=', 'note_words.rowid')
-                    .where(matching(shape, parameter)),
-                ),
-              )
-        const best = filtered
-          .select(['note_words.rowid as number', score(parameter).as('score')])
-          .orderBy('score', 'desc')
-          .orderBy('note_words.rowid', 'desc')
-          .limit(parameter('limit'))
-          .offset(parameter('offset'))
-        return db
-          .selectFrom(best.as('best'))
-          .innerJoin('notes', 'notes.number', 'best.number')
-          .select(listedColumns)
-          .where(within('notes', kind, parameter))
-          .orderBy('best.score', 'desc')
-          .orderBy('best.number', 'desc')
-      }),
-    ),
-
-    /** More than are wanted are ranked, so that some may turn out to be archived. */
-    recall: statement(
-      (parameter: Parameters<ReachValues & SearchValues & { limit: number; ranked: number; characters: number }>) => {
-        const best = found('own', parameter)
-          .select(['note_words.rowid as number', score(parameter).as('score')])
-          .orderBy('score', 'desc')
-          .orderBy('note_words.rowid', 'desc')
-          .limit(parameter('ranked'))
-        const content = sql.ref('notes.content')
-        return db
-          .selectFrom(best.as('best'))
-          .innerJoin('notes', 'notes.number', 'best.number')
-          .select([
-            'notes.path',
-            'notes.title',
-            sql<string>`substr(${content}, 1, ${parameter('characters')})`.as('content'),
-            sql<number>`case when length(${content}) > ${parameter('characters')} then 1 else 0 end`.as('cut'),
-            'best.score',
-          ])
-          .where(within('notes', 'own', parameter))
-          .where('notes.status', '<>', sql.lit('archived'))
-          .orderBy('best.score', 'desc')
-          .orderBy('best.number', 'desc')
-          .limit(parameter('limit'))
-      },
-    ),
   }
 }
-
-const kindOf = (shape: string): ReachKind => (shape.startsWith('tenant') ? 'tenant' : 'own')

@@ -15,7 +15,8 @@ import {
 import type { Kysely } from 'kysely'
 import { atLeastZero, type ReachValues, reachKind, reachValues, windowValues } from './columns.ts'
 import { type Engine, run, type Work } from './engine.ts'
-import { memoryStatements, type NoteRow, noteShape, notesPerOwner, type SummaryRow } from './memory-statements.ts'
+import { memorySearchStatements, noteShape, notesPerOwner } from './memory-search.ts'
+import { memoryStatements, type NoteRow, type SummaryRow } from './memory-statements.ts'
 import type { Database, NoteTable } from './schema.ts'
 
 /** How many notes are ranked for one that is recalled. */
@@ -74,7 +75,7 @@ const insertValues = (owner: Owner, note: NewNote): InsertValues => ({
 
 export function createMemoryStore(db: Kysely<Database>, engine: Engine): MemoryStore {
   const { fullText } = engine.features
-  const sql = memoryStatements(db, engine.features)
+  const sql = { ...memoryStatements(db, engine.features), ...memorySearchStatements(db, fullText) }
 
   /** Titles are words of their own: a title's last word and the content's first are not next to each other. */
   function* index(number: number, owner: Owner, { content, tags, title }: TextFields): Work<void> {

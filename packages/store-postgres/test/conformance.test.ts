@@ -13,7 +13,17 @@ describeStore('postgresStore', {
   async open() {
     opened ??= openStore(server().url, { trace: (sql) => statements.add(sql) })
     const { store, pool, schema } = await opened
-    const tables = ['sessions', 'messages', 'turns', 'tool_calls', 'approvals', 'instances', 'notes', 'note_owners', 'note_words']
+    const tables = [
+      'sessions',
+      'messages',
+      'turns',
+      'tool_calls',
+      'approvals',
+      'instances',
+      'notes',
+      'note_owners',
+      'note_words',
+    ]
     await pool.query(`truncate ${tables.map((table) => `"${schema}".${table}`).join(', ')}`)
     return { store, close: async () => {} }
   },

@@ -75,7 +75,7 @@ describe('a role that may only read and write rows', () => {
       await store.memory.createNote(owner, noteNamed(`n ${migrate}`))
       await store.memory.updateNote(owner, `n ${migrate}`, { content: 'mast' }, 2)
       const found = await store.memory.searchNotes(owner, [{ word: 'mast', prefix: true }], everything)
-      expect(found.at(0)).toMatchObject({ id: `n ${migrate}` })
+      expect(found.map(({ id }) => id)).toContain(`n ${migrate}`)
     }
   })
 
