@@ -40,6 +40,7 @@ export {
   type ContextSegment,
   endsTurn,
   type FinishReason,
+  type ImagePart,
   isSettled,
   type Message,
   type NewMessage,

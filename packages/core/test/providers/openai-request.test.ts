@@ -57,6 +57,24 @@ describe('a message on the wire', () => {
     },
   )
 
+  it('of a user shows images in their places, as bytes or by address', () => {
+    const parts = [
+      { type: 'text', text: 'Compare' },
+      { type: 'image', mediaType: 'image/png', data: 'AAAA' },
+      { type: 'image', url: 'https://example.com/b.png' },
+    ] as const
+    expect(messagesOf({ role: 'user', parts })).toEqual([
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Compare' },
+          { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+          { type: 'image_url', image_url: { url: 'https://example.com/b.png' } },
+        ],
+      },
+    ])
+  })
+
   it('of a tool is one message per result, and says when it failed', () => {
     const made = messagesOf({
       role: 'tool',

@@ -1,6 +1,12 @@
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import { type Model, ModelFailure, type ModelRequest, type ToolDescription } from '../models/index.ts'
+import {
+  type Model,
+  ModelFailure,
+  type ModelMessage,
+  type ModelRequest,
+  type ToolDescription,
+} from '../models/index.ts'
 import type { ContextSegment } from '../sessions/index.ts'
 import type { History } from './history.ts'
 import { outputInstructions } from './output.ts'
@@ -83,7 +89,7 @@ export function assemble(agent: Agent, model: Model, history: History): Assemble
   return {
     request: {
       instructions: preamble.instructions,
-      messages: history.messages.slice(first),
+      messages: model.vision ? history.messages.slice(first) : withoutImages(history.messages.slice(first), model.id),
       tools,
       maxOutputTokens,
       ...(agent.temperature === null ? {} : { temperature: agent.temperature }),
@@ -107,4 +113,27 @@ function firstThatFits({ messages, tokens }: History, budget: number): number | 
   if (low === 0) return messages.length === 0 || total <= budget ? 0 : null
   while (low < messages.length && messages[low]?.role !== 'user') low += 1
   return low < messages.length ? low : null
+}
+
+const blind = new WeakMap<ModelMessage, ModelMessage>()
+
+/**
+ * For a model that cannot see: earlier images become a remark, so that a conversation can go on with another model.
+ * Throws `bad-request` when the message to be answered holds one, so that the next candidate is asked.
+ */
+function withoutImages(messages: readonly ModelMessage[], model: string): readonly ModelMessage[] {
+  const newest = messages.findLastIndex(({ role }) => role === 'user')
+  return messages.map((message, index) => {
+    if (!message.parts.some(({ type }) => type === 'image')) return message
+    if (index === newest) throw new ModelFailure('bad-request', `the model ${model} cannot see images`)
+    let made = blind.get(message)
+    if (!made) {
+      const parts = message.parts.map((part) =>
+        part.type === 'image' ? { type: 'text' as const, text: '[an image]' } : part,
+      )
+      made = { role: message.role, parts }
+      blind.set(message, made)
+    }
+    return made
+  })
 }

@@ -12,7 +12,7 @@ export const loopErrors = defineErrors({
   SESSION_OF_OTHER_AGENT: { kind: 'forbidden', message: 'the session belongs to another agent' },
   RUNTIME_STOPPED: { kind: 'unavailable', message: 'the runtime is stopping; try again soon' },
   IDEMPOTENCY_MISMATCH: { kind: 'unprocessable', message: 'this idempotency key was used with another request' },
-  MESSAGE_INVALID: { kind: 'bad_request', message: 'a message is a text, or a list of parts of type text' },
+  MESSAGE_INVALID: { kind: 'bad_request', message: 'a message is a text, or a list of parts of type text or image' },
   MESSAGE_EMPTY: { kind: 'bad_request', message: 'the message is empty' },
   MESSAGE_TOO_LONG: { kind: 'too_large', message: 'the message is too long' },
   LIMIT_INVALID: { kind: 'bad_request', message: 'a limit is not valid' },

@@ -20,6 +20,8 @@ export interface TurnLimits {
   readonly answerLength: number
   /** Bytes of one user message. @default 1_048_576 */
   readonly messageBytes: number
+  /** Bytes of all images of one user message. @default 8_388_608 */
+  readonly imageBytes: number
   /** Tool calls of one step; the rest is refused. @default 32 */
   readonly callsPerStep: number
   /** Tool calls that run at once. @default 8 */
@@ -42,6 +44,7 @@ const defaultLimits: TurnLimits = {
   longestWaitMs: 30_000,
   answerLength: 1_000_000,
   messageBytes: 1_048_576,
+  imageBytes: 8_388_608,
   callsPerStep: 32,
   parallelCalls: 8,
   queuedTurns: 32,

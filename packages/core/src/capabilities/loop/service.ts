@@ -1,13 +1,13 @@
 import { hash as sha256 } from 'node:crypto'
 import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
-import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
 import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
+import { checkMessage } from './message.ts'
 import { outputOf } from './output.ts'
 import { createRunner, type Runner } from './runner.ts'
 import type { Accepted, AcceptTurn } from './store.ts'
@@ -39,7 +39,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     continues: string | null,
   ): Promise<AcceptedTurn> {
     const agent = agents.find(agentId)
-    const input = checkMessage(options.message, limits.messageBytes, continues !== null)
+    const input = checkMessage(options.message, limits, continues !== null)
     const starting = ready()
     if (starting !== undefined) await starting
     const target = await targetOf(context, agent, options)
@@ -193,20 +193,3 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 }
 
 const longestScope = 1_024
-
-/** A user says text. What a person approved is the one call that a message may carry. */
-function checkMessage(message: RunOptions['message'], limit: number, withCall: boolean): readonly Part[] {
-  const parts: readonly Part[] = typeof message === 'string' ? [{ type: 'text', text: message }] : message
-  if (!Array.isArray(parts)) throw loopErrors.MESSAGE_INVALID()
-  let bytes = 0
-  let blank = true
-  for (const part of parts) {
-    if (withCall && part.type === 'tool-call') continue
-    if (part?.type !== 'text' || typeof part.text !== 'string') throw loopErrors.MESSAGE_INVALID()
-    bytes += utf8Length(part.text)
-    if (part.text.trim() !== '') blank = false
-  }
-  if (blank) throw loopErrors.MESSAGE_EMPTY()
-  if (bytes > limit) throw loopErrors.MESSAGE_TOO_LONG({ details: { bytes, limit } })
-  return parts
-}

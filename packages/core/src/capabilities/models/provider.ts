@@ -53,6 +53,8 @@ export interface ModelInfo {
   readonly maxOutputTokens?: number
   /** False for a model that cannot call tools. Default true. */
   readonly tools?: boolean
+  /** False for a model that cannot see images. Default true. */
+  readonly vision?: boolean
   readonly price?: ModelPrice
 }
 

@@ -17,6 +17,7 @@ export interface Model {
   readonly contextTokens: number
   readonly maxOutputTokens: number
   readonly tools: boolean
+  readonly vision: boolean
   readonly price: ModelPrice | null
 }
 
@@ -58,11 +59,13 @@ export function createModels(providers: readonly Provider[]): Models {
     contextTokens: info?.contextTokens ?? defaultContextTokens,
     maxOutputTokens: info?.maxOutputTokens ?? defaultMaxOutputTokens,
     tools: info?.tools ?? true,
+    vision: info?.vision ?? true,
     price: info?.price ?? null,
   })
   for (const provider of providers) {
     for (const info of provider.models ?? []) {
-      const id = `${provider.id}/${info.name}`
+      // A provider of every prefix names its models in full.
+      const id = provider.id === '*' ? info.name : `${provider.id}/${info.name}`
       known.set(id, describe(id, info.name, provider, info))
     }
   }

@@ -1,12 +1,13 @@
 import type {
   ChatCompletionAssistantMessageParam,
+  ChatCompletionContentPart,
   ChatCompletionCreateParamsStreaming,
   ChatCompletionFunctionTool,
   ChatCompletionMessageFunctionToolCall,
   ChatCompletionMessageParam,
 } from 'openai/resources/chat/completions'
 import type { ModelMessage, ModelRequest, ToolDescription } from '../../capabilities/models/index.ts'
-import { type Part, textOf } from '../../capabilities/sessions/index.ts'
+import { type ImagePart, type Part, textOf } from '../../capabilities/sessions/index.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 
 export interface WireOptions {
@@ -66,7 +67,7 @@ function messageOf({ role, parts }: ModelMessage, options: WireOptions): readonl
     case 'system':
       return [{ role: options.systemRole, content: textOf(parts) }]
     case 'user':
-      return [{ role: 'user', content: textOf(parts) }]
+      return [{ role: 'user', content: parts.some(({ type }) => type === 'image') ? seenOf(parts) : textOf(parts) }]
     case 'tool':
       return parts.flatMap((part) =>
         part.type === 'tool-result'
@@ -77,6 +78,15 @@ function messageOf({ role, parts }: ModelMessage, options: WireOptions): readonl
       return assistantOf(parts, options.returnReasoning)
   }
 }
+
+const seenOf = (parts: readonly Part[]): ChatCompletionContentPart[] =>
+  parts.flatMap((part): ChatCompletionContentPart[] => {
+    if (part.type === 'text') return [{ type: 'text', text: part.text }]
+    return part.type === 'image' ? [{ type: 'image_url', image_url: { url: urlOf(part) } }] : []
+  })
+
+const urlOf = (image: ImagePart): string =>
+  'url' in image ? image.url : `data:${image.mediaType};base64,${image.data}`
 
 function assistantOf(parts: readonly Part[], returnReasoning: boolean): readonly ChatCompletionMessageParam[] {
   const text = textOf(parts)
