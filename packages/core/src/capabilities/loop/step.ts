@@ -13,6 +13,7 @@ import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Part, Usage } from '../sessions/index.ts'
 import { NotRecorded } from './errors.ts'
 import type { TurnLimits } from './limits.ts'
+import { checkPart, lengthOf } from './model-part.ts'
 import { pause } from './pause.ts'
 
 export interface StepCall {
@@ -113,7 +114,7 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
           finish = part
           return
         }
-        length += part.type === 'tool-call' ? part.tool.length + part.arguments.length + 1 : part.text.length
+        length += lengthOf(part)
         if (length > limits.answerLength) {
           throw new ModelFailure('malformed', `the answer is longer than ${limits.answerLength} characters`)
         }
@@ -194,28 +195,6 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
   if (reasoning !== '') answer.thoughts.push({ type: 'reasoning', text: reasoning })
   return { model, ...answer, calls: distinct(answer.calls), reason, usage }
-}
-
-/** A provider is somebody's own code: what it yields is checked before any of it is stored. */
-function checkPart(part: ModelPart): ModelPart {
-  if (isSound(part)) return part
-  throw new ModelFailure('malformed', `a part of type ${String(part.type)} has values of the wrong type`)
-}
-
-/** Makes no objects: it is asked for every piece of an answer. */
-function isSound(part: ModelPart): boolean {
-  switch (part.type) {
-    case 'text':
-      return typeof part.text === 'string'
-    case 'reasoning':
-      return typeof part.text === 'string' && (part.state === undefined || typeof part.state === 'object')
-    case 'tool-call':
-      return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
-    case 'finish':
-      return Object.values(part.usage).every(Number.isSafeInteger)
-    default:
-      return false
-  }
 }
 
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */
