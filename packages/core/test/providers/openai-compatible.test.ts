@@ -1,15 +1,18 @@
 import { describe, expect, it, vi } from 'vitest'
 import { describeProvider } from '../../../conformance/src/provider.ts'
-import type { FailureClass, ModelPart, ModelRequest, Provider } from '../../src/capabilities/models/index.ts'
+import type { ModelPart, ModelRequest, Provider } from '../../src/capabilities/models/index.ts'
 import { loadSdk } from '../../src/providers/openai-compatible/client.ts'
 import { type OpenAICompatibleOptions, openaiCompatible } from '../../src/providers/openai-compatible.ts'
-import { chunk, done, type HandMade, handMade, refusals, secret, serveOpenai, stream } from './fake-openai.ts'
+import { chatWire, chunk, done, type HandMade, handMade, secret, stream } from './fake-openai.ts'
 
 describeProvider('openai-compatible', {
   model: 'gpt-kit',
   secret,
-  failures: Object.keys(refusals) as FailureClass[],
-  serve: serveOpenai,
+  provider: (origin) => openaiCompatible({ baseURL: `${origin}/v1`, apiKey: secret }),
+  wire: chatWire,
+  reasoning: 'text',
+  images: 'data-and-url',
+  aimock: {},
 })
 
 const request: ModelRequest = {

@@ -1,6 +1,7 @@
 import { ModelFailure, type ModelPart, noUsage } from '../../capabilities/models/index.ts'
 import type { FinishReason, Usage } from '../../capabilities/sessions/index.ts'
 import { newUuid } from '../../kernel/ids.ts'
+import type { AnswerReader } from './connection.ts'
 import { usageOf } from './usage.ts'
 
 /** Characters of all tool arguments of one answer. A server that sends more is broken. */
@@ -12,14 +13,6 @@ interface PendingCall {
   readonly id: string
   tool: string
   arguments: string
-}
-
-/** Puts an answer together from the chunks of its stream. Nothing in a chunk is trusted to have the right type. */
-export interface AnswerReader {
-  /** Adds what can be shown at once to `parts`. Throws a `ModelFailure` for a chunk that is no chunk. */
-  take(chunk: unknown, parts: ModelPart[]): void
-  /** What is left at the end: whole tool calls and the finish. Throws when the stream was cut. */
-  end(): readonly ModelPart[]
 }
 
 export function answerReader(): AnswerReader {
