@@ -13,7 +13,7 @@ import { loadSdk, makeClient, type Sdk } from './anthropic/client.ts'
 import { failureOf, refusesThoughts } from './anthropic/failure.ts'
 import { claudeModels, withLongCache } from './anthropic/models.ts'
 import { type AnthropicThinking, type RequestWriter, requestWriter } from './anthropic/request.ts'
-import { untilAborted } from './connection.ts'
+import { otherThanEvents, untilAborted } from './connection.ts'
 import { providerErrors } from './errors.ts'
 import { type ApiKey, badKey, isKey, secretKeeper } from './secrets.ts'
 
@@ -117,10 +117,10 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
       const parts: ModelPart[] = []
       try {
         const { data, response } = await send(connection, model, request, signal)
-        const type = response.headers.get('content-type') ?? ''
-        if (/html|application\/json/i.test(type)) {
+        const other = otherThanEvents(response.headers.get('content-type'))
+        if (other !== null) {
           data.controller.abort()
-          throw new ModelFailure('malformed', `the server answered with ${type} instead of an event stream`)
+          throw new ModelFailure('malformed', `the server answered with ${other} instead of an event stream`)
         }
         for await (const event of data) {
           reader.take(event, parts)

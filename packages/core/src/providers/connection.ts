@@ -15,6 +15,8 @@ export function connectionClass(error: unknown): FailureClass {
 
 export function connectionText(error: unknown): string {
   const code = codeIn(error)
+  if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) return `the certificate of the server is not trusted: ${code}`
+  if (/^ERR_(?:SSL|TLS)|^EPROTO$/.test(code)) return `no TLS connection could be made: ${code}`
   if (code !== '') return `the connection failed: ${code}`
   return `the connection failed: ${error instanceof Error ? error.message : 'for an unknown reason'}`
 }
@@ -29,6 +31,12 @@ function codeIn(error: unknown): string {
   }
   return ''
 }
+
+/** Of a content type, what may be shown of it; null for one that may be an event stream, which some servers do not say. */
+export const otherThanEvents = (contentType: string | null): string | null =>
+  contentType !== null && /html|application\/json|text\/plain/i.test(contentType)
+    ? contentType.replace(/[^\w/;=. +-]/g, '').slice(0, 80)
+    : null
 
 /** Settles with the promise, or rejects at once when the signal is aborted, even if what is awaited ignores it. */
 export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {

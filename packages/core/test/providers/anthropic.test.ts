@@ -3,25 +3,19 @@ import { describeProvider } from '../../../conformance/src/provider.ts'
 import type { FailureClass, ModelRequest } from '../../src/capabilities/models/index.ts'
 import { loadSdk } from '../../src/providers/anthropic/client.ts'
 import { type AnthropicOptions, anthropic } from '../../src/providers/anthropic.ts'
-import {
-  block,
-  call,
-  event,
-  finish,
-  refusals,
-  secret,
-  serveAnthropic,
-  start,
-  text,
-  thinking,
-} from './fake-anthropic.ts'
+import { block, call, event, finish, messagesWire, secret, start, text, thinking } from './fake-anthropic.ts'
 import { type Answer, type HandMade, json, readAll, saying, withServer } from './hand-made.ts'
 
 describeProvider('anthropic', {
   model: 'claude-kit',
   secret,
-  failures: Object.keys(refusals) as FailureClass[],
-  serve: serveAnthropic,
+  provider: (baseURL) => anthropic({ baseURL, apiKey: secret }),
+  wire: messagesWire,
+  usage: { input: 900, cacheRead: 100, cacheWrite: 70, output: 37, reasoning: 13 },
+  reasoning: 'state',
+  images: 'data-and-url',
+  output: true,
+  aimock: {},
 })
 
 const request: ModelRequest = {

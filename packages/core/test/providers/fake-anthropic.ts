@@ -1,14 +1,11 @@
-import { LLMock } from '@copilotkit/aimock'
-import type { FakeAnswer, FakeServer } from '../../../conformance/src/provider.ts'
+import type { FakeItem, WireProtocol } from '../../../conformance/src/provider.ts'
 import type { FailureClass } from '../../src/capabilities/models/index.ts'
-import type { Usage } from '../../src/capabilities/sessions/index.ts'
-import { type AnthropicOptions, anthropic } from '../../src/providers/anthropic.ts'
-import { serveByHand } from './hand-made.ts'
+import type { FinishReason, Usage } from '../../src/capabilities/sessions/index.ts'
 
 export const secret = 'sk-ant-test-0123456789abcdef'
 
 /** Status and body by which the vendor says each class. */
-export const refusals: Partial<Record<FailureClass, { status: number; type: string; message: string }>> = {
+const refusals: Partial<Record<FailureClass, { status: number; type: string; message: string }>> = {
   'rate-limit': { status: 429, type: 'rate_limit_error', message: 'This request would exceed your rate limit' },
   overload: { status: 529, type: 'overloaded_error', message: 'Overloaded' },
   server: { status: 500, type: 'api_error', message: 'Internal server error' },
@@ -31,7 +28,7 @@ export const refusals: Partial<Record<FailureClass, { status: number; type: stri
 export const event = (type: string, fields: object = {}): string =>
   `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 
-export const wireUsage = ({ input, cacheRead, cacheWrite, output, reasoning }: Usage) => ({
+const wireUsage = ({ input, cacheRead, cacheWrite, output, reasoning }: Usage) => ({
   start: {
     input_tokens: input,
     cache_read_input_tokens: cacheRead,
@@ -76,72 +73,58 @@ export const finish = (reason: string, usage: Usage = someUsage, details: object
   event('message_delta', { delta: { stop_reason: reason, stop_details: details }, usage: wireUsage(usage).end }) +
   event('message_stop')
 
-/** What the mock server can do is done by it; the rest by a server made by hand. */
-export async function serveAnthropic(answer: FakeAnswer, options: AnthropicOptions = {}): Promise<FakeServer> {
-  return (await mocked(answer, options)) ?? byHand(answer, options)
+const reasons: Record<FinishReason, string> = {
+  stop: 'end_turn',
+  length: 'max_tokens',
+  'tool-calls': 'tool_use',
+  'content-filter': 'refusal',
+  other: 'pause_turn',
 }
 
-async function mocked(answer: FakeAnswer, options: AnthropicOptions): Promise<FakeServer | null> {
-  const mock = new LLMock({ port: 0 })
-  if (answer.kind === 'slow') {
-    mock.on({}, { content: answer.chunks.join('') }, { chunkSize: 4, streamingProfile: { ttft: answer.ms } })
-  } else {
-    const refusal = answer.kind === 'failure' ? refusals[answer.failure] : undefined
-    if (answer.kind !== 'failure' || refusal === undefined || answer.retryAfter !== null) return null
-    const { status, type, message } = refusal
-    mock.on({}, { error: { type, message: `${message} (key ${secret})` }, status })
-  }
-  await mock.start()
-  return {
-    provider: anthropic({ baseURL: mock.url, apiKey: secret, ...options }),
-    received: () => mock.getRequests().map(({ body }) => body),
-    lose: () => undefined,
-    left: Promise.resolve(),
-    close: () => mock.stop(),
+function pieces(item: FakeItem, index: number): readonly string[] {
+  const open = (content_block: object) => event('content_block_start', { index, content_block })
+  const delta = (delta: object) => event('content_block_delta', { index, delta })
+  const close = event('content_block_stop', { index })
+  switch (item.type) {
+    case 'text':
+      return [
+        open({ type: 'text', text: '' }),
+        ...item.chunks.map((text) => delta({ type: 'text_delta', text })),
+        close,
+      ]
+    case 'reasoning':
+      return [
+        open({ type: 'thinking', thinking: '', signature: '' }),
+        ...item.chunks.map((thinking) => delta({ type: 'thinking_delta', thinking })),
+        delta({ type: 'signature_delta', signature: item.state }),
+        close,
+      ]
+    case 'call':
+      return [call(index, item.call, item.tool, item.arguments)]
   }
 }
 
-async function byHand(answer: FakeAnswer, options: AnthropicOptions): Promise<FakeServer> {
-  const server = await serveByHand(async (response) => {
-    if (answer.kind === 'silent') return
-    if (answer.kind === 'page') {
-      response.writeHead(200, { 'content-type': 'text/html' }).end('<html><body>It works!</body></html>')
-      return
-    }
-    if (answer.kind === 'failure') {
-      const { status, ...error } = refusals[answer.failure] ?? { status: 500, message: 'unknown' }
-      const headers = answer.retryAfter === null ? {} : { 'retry-after': answer.retryAfter }
-      response.writeHead(status, { 'content-type': 'application/json', ...headers })
-      response.end(JSON.stringify({ type: 'error', error, request_id: 'req_1' }))
-      return
-    }
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
-    switch (answer.kind) {
-      case 'text':
-        response.end(start(answer.usage) + text(0, ...answer.chunks) + finish('end_turn', answer.usage))
-        return
-      case 'tools': {
-        const before = answer.text === '' ? '' : text(0, answer.text)
-        const made = answer.calls.map(({ call: id, tool, arguments: args }, index) => call(index + 1, id, tool, args))
-        response.end(start(answer.usage) + before + made.join('') + finish('tool_use', answer.usage))
-        return
-      }
-      case 'cut':
-      case 'malformed':
-      case 'stalled':
-        response.write(start() + event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }))
-        for (const chunk of answer.chunks) {
-          response.write(event('content_block_delta', { index: 0, delta: { type: 'text_delta', text: chunk } }))
-        }
-        if (answer.kind === 'malformed') response.end('event: content_block_delta\ndata: {"index": 0, "del\n\n')
-    }
-  })
-  if (answer.kind === 'absent') await server.close()
+const errorBody = (failure: FailureClass, message: string) => {
+  const known = refusals[failure]
+  if (!known) return null
+  const { status, ...error } = known
   return {
-    provider: anthropic({ baseURL: server.url, apiKey: secret, ...options }),
-    received: () => server.requests.map(({ body }) => body),
-    lose: server.lose,
-    left: server.left,
-    close: () => (answer.kind === 'absent' ? Promise.resolve() : server.close()),
+    status,
+    body: { type: 'error', error: { ...error, message: `${error.message}: ${message}` }, request_id: 'r' },
   }
+}
+
+/** The Messages API. */
+export const messagesWire: WireProtocol = {
+  stream: (items, end) => [
+    start(end?.usage),
+    ...items.flatMap(pieces),
+    ...(end === null ? [] : [finish(reasons[end.reason], end.usage)]),
+  ],
+  malformed: 'event: content_block_delta\ndata: {"index": 0, "del\n\n',
+  failure: errorBody,
+  streamFailure(failure, message) {
+    const refusal = errorBody(failure, message)
+    return refusal && event('error', refusal.body)
+  },
 }

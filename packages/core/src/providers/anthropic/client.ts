@@ -1,4 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk'
+import { boundedFetch } from '../bounded-fetch.ts'
 import { providerErrors } from '../errors.ts'
 import type { ApiKey } from '../secrets.ts'
 
@@ -37,6 +38,6 @@ export function makeClient(sdk: Sdk, { baseURL, apiKey, headers, fetch }: Client
     logLevel: 'off',
     openTelemetry: false,
     defaultHeaders: apiKey === undefined ? { authorization: null, ...headers } : headers,
-    ...(fetch === undefined ? {} : { fetch }),
+    fetch: boundedFetch(fetch),
   })
 }

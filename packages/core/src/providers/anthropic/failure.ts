@@ -1,3 +1,4 @@
+import type { APIError } from '@anthropic-ai/sdk'
 import {
   type FailureClass,
   isModelFailure,
@@ -45,7 +46,7 @@ export function failureOf(
   if (error instanceof sdk.APIConnectionError) return failed(connectionClass(error), connectionText(error))
   if (error instanceof sdk.APIError) {
     const status = error.status as number | undefined
-    const message = naming(tools, error.apiMessage ?? error.message)
+    const message = messageOf(error, tools)
     const wait = retryAfterMs(error.headers as Headers | undefined, Date.now())
     return failed(classOf(status, [error.errorCode, error.type], message), message, {
       ...(status === undefined ? {} : { status }),
@@ -102,8 +103,19 @@ export const refusesThoughts = (error: unknown, sdk: Sdk): boolean =>
   error.status === 400 &&
   /\b(?:redacted_)?thinking\b.*\bblocks?\b|\bblocks?\b.*\bthinking\b|signature/i.test(error.message)
 
-/** Where the vendor names a tool by its number, its name. */
-function naming(tools: readonly ToolDescription[], message: string): string {
-  const tool = tools[Number(/\btools\.(\d+)\./.exec(message)?.[1])]
-  return tool ? `the tool "${tool.name}" was refused: ${message}` : message
+/** What the server says; of a page, that it is one; of a tool, which. */
+function messageOf(
+  { apiMessage, headers, message, status, type }: APIError,
+  tools: readonly ToolDescription[],
+): string {
+  if (/html/i.test(headers?.get('content-type') ?? '') || /^\d{3} \s*</.test(message)) {
+    return `the server answered ${status ?? 'the request'} with a page instead of JSON; ${lookAt}`
+  }
+  const said = apiMessage ?? message
+  if (status === 404 && type === null) return `${said}; ${lookAt}`
+  // The vendor names a tool by its number.
+  const tool = tools[Number(/\btools\.(\d+)\./.exec(said)?.[1])]
+  return tool ? `the tool "${tool.name}" was refused: ${said}` : said
 }
+
+const lookAt = 'is baseURL right, and is there a proxy on the way?'

@@ -42,23 +42,22 @@ export interface Traits {
   readonly adaptive: boolean
   /** How thinking is turned off; null when a request that does not mention it does not think, or it cannot be. */
   readonly off: 'disabled' | 'between_tools' | null
-  readonly temperature: boolean
 }
 
-const unknown: Traits = { budget: true, adaptive: true, off: 'disabled', temperature: true }
+const unknown: Traits = { budget: true, adaptive: true, off: 'disabled' }
 
 /** By the name of a model, dated or not. What is named otherwise is taken to accept everything. */
 export function traitsOf(model: string): Traits {
   const named = /^claude-([a-z]+)-(\d{1,2})(?:-(\d{1,2}))?(?:-\d{8})?$/.exec(model)
   if (!named) {
-    if (/^claude-[1-3]\b/.test(model)) return { budget: true, adaptive: false, off: null, temperature: true }
-    return model.startsWith('claude-') ? { ...unknown, budget: false, off: null, temperature: false } : unknown
+    if (/^claude-[1-3]\b/.test(model)) return { budget: true, adaptive: false, off: null }
+    return model.startsWith('claude-') ? { ...unknown, budget: false, off: null } : unknown
   }
   const [, line = '', major, minor = '0'] = named
   const version = Number(major) * 100 + Number(minor)
-  if (version < 406) return { budget: true, adaptive: false, off: null, temperature: true }
-  if (version < 407) return { budget: true, adaptive: true, off: null, temperature: true }
-  const adaptive = { budget: false, adaptive: true, temperature: false }
+  if (version < 406) return { budget: true, adaptive: false, off: null }
+  if (version < 407) return { budget: true, adaptive: true, off: null }
+  const adaptive = { budget: false, adaptive: true }
   if (version < 500) return { ...adaptive, off: null }
   if (line === 'sonnet' && version >= 505) return { ...adaptive, off: 'between_tools' }
   const alwaysOn = line === 'fable' || line === 'mythos' || (line === 'opus' && version >= 505)

@@ -28,10 +28,8 @@ export interface WireOptions {
   readonly extraBody: JsonObject
 }
 
-export type WireRequest = MessageCreateParamsStreaming & { temperature?: number }
-
 export interface RequestWriter {
-  write(model: string, request: ModelRequest): WireRequest
+  write(model: string, request: ModelRequest): MessageCreateParamsStreaming
   /**
    * Takes the thoughts out of what these messages say from now on. False when none of them held any: sending them again
    * would not help.
@@ -43,7 +41,7 @@ export interface RequestWriter {
 export type SchemaFitter = (schema: JsonObject) => JsonObject
 
 /**
- * Makes the body of a request. What it made of a message or of a list of tools is remembered by the object's identity, so
+ * Makes the body of a request; without a temperature, which the vendor no longer takes. What it made of a message or of a list of tools is remembered by the object's identity, so
  * that a long history is converted once, and reads the same every time.
  */
 export function requestWriter(options: WireOptions, fitSchema: SchemaFitter): RequestWriter {
@@ -84,7 +82,6 @@ export function requestWriter(options: WireOptions, fitSchema: SchemaFitter): Re
 
   return {
     write(model, request) {
-      const traits = traitsOf(model)
       const written: WireMessage[] = []
       const system: TextBlockParam[] = []
       if (request.instructions.trim() !== '') system.push({ type: 'text', text: request.instructions })
@@ -102,7 +99,6 @@ export function requestWriter(options: WireOptions, fitSchema: SchemaFitter): Re
       const thinking = thinkingOf(model, request, options, written)
       const format = request.output && { type: 'json_schema' as const, schema: formatOf(request.output.schema) }
       const output = { ...(options.effort ? { effort: options.effort } : {}), ...(format ? { format } : {}) }
-      const temperature = traits.temperature && thinking?.type !== 'enabled' ? request.temperature : undefined
       return {
         ...options.extraBody,
         model,
@@ -113,7 +109,6 @@ export function requestWriter(options: WireOptions, fitSchema: SchemaFitter): Re
         ...(request.tools.length === 0 ? {} : { tools: toolsOf(request.tools) }),
         ...(thinking ? { thinking } : {}),
         ...(Object.keys(output).length === 0 ? {} : { output_config: output }),
-        ...(temperature === undefined ? {} : { temperature }),
       }
     },
 
