@@ -1,14 +1,6 @@
 import type { ModelPart } from '../../capabilities/models/index.ts'
-import type { Part } from '../../capabilities/sessions/index.ts'
 import type { JsonObject } from '../../kernel/json.ts'
-
-type Thought = Extract<Part, { type: 'reasoning' }>
-
-/** Where in its answer a thought stood: how much text and how many calls came before it. */
-export interface Place {
-  readonly text: number
-  readonly calls: number
-}
+import type { Place, Reasoning } from '../in-order.ts'
 
 export type ThoughtBlock =
   | { type: 'thinking'; thinking: string; signature: string }
@@ -39,11 +31,11 @@ export function endOfThought(
 }
 
 /** The thought as the vendor sent it, and its place; null when it is another provider's, or cannot be verified. */
-export function blockOfThought(by: string, { text, state }: Thought): { block: ThoughtBlock; place: Place } | null {
+export function blockOfThought(by: string, { text, state }: Reasoning): { thought: ThoughtBlock; place: Place } | null {
   const own = state?.['anthropic'] as ThoughtState | undefined
   if (typeof own !== 'object' || own === null || own.by !== by) return null
   const place = { text: Number(own.text) || 0, calls: Number(own.calls) || 0 }
-  if (typeof own.redacted === 'string') return { place, block: { type: 'redacted_thinking', data: own.redacted } }
+  if (typeof own.redacted === 'string') return { place, thought: { type: 'redacted_thinking', data: own.redacted } }
   if (typeof own.signature !== 'string') return null
-  return { place, block: { type: 'thinking', thinking: text, signature: own.signature } }
+  return { place, thought: { type: 'thinking', thinking: text, signature: own.signature } }
 }
