@@ -21,6 +21,10 @@ export {
 } from './capabilities/loop/index.ts'
 export {
   type Completion,
+  type DiscoveredModels,
+  type Embedded,
+  type EmbeddingProvider,
+  type EmbeddingRequest,
   type FailureClass,
   isModelFailure,
   ModelFailure,
@@ -34,6 +38,9 @@ export {
   type Provider,
   type RegisteredModel,
   type ToolDescription,
+  type Transcript,
+  type TranscriptionProvider,
+  type TranscriptionRequest,
 } from './capabilities/models/index.ts'
 export { type Listen, realtimeErrors, type Ticket, type TurnListener } from './capabilities/realtime/index.ts'
 export {

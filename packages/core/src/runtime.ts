@@ -111,7 +111,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const ready = () => (state === 'started' ? undefined : start())
 
   const agents = createAgents(options.agents)
-  const models = createModels(options.providers)
+  const models = createModels(options.providers, clock)
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,

@@ -81,6 +81,93 @@ export const chatWire: WireProtocol = {
   },
 }
 
+export const responsesUsage = (usage: Usage) => ({
+  input_tokens: usage.input + usage.cacheRead + usage.cacheWrite,
+  input_tokens_details: { cached_tokens: usage.cacheRead, cache_write_tokens: usage.cacheWrite },
+  output_tokens: usage.output + usage.reasoning,
+  output_tokens_details: { reasoning_tokens: usage.reasoning },
+  total_tokens: usage.input + usage.cacheRead + usage.cacheWrite + usage.output + usage.reasoning,
+})
+
+export const event = (type: string, fields: object = {}): string =>
+  `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
+
+function responsesPieces(item: FakeItem, index: number): readonly string[] {
+  const at = { output_index: index, item_id: `item_${index}` }
+  if (item.type === 'text') {
+    const content = [{ type: 'output_text', text: item.chunks.join(''), annotations: [] }]
+    const message = { type: 'message', id: at.item_id, role: 'assistant' }
+    return [
+      event('response.output_item.added', { ...at, item: { ...message, status: 'in_progress', content: [] } }),
+      ...item.chunks.map((delta) => event('response.output_text.delta', { ...at, content_index: 0, delta })),
+      event('response.output_text.done', { ...at, content_index: 0, text: item.chunks.join('') }),
+      event('response.output_item.done', { ...at, item: { ...message, status: 'completed', content } }),
+    ]
+  }
+  if (item.type === 'reasoning') {
+    const thought = { type: 'reasoning', id: `rs_${index}` }
+    const summary = [{ type: 'summary_text', text: item.chunks.join('') }]
+    const done = { ...thought, summary, encrypted_content: item.state }
+    return [
+      event('response.output_item.added', { ...at, item: { ...thought, summary: [], encrypted_content: 'begun' } }),
+      event('response.reasoning_summary_part.added', { ...at, summary_index: 0 }),
+      ...item.chunks.map((delta) => event('response.reasoning_summary_text.delta', { ...at, summary_index: 0, delta })),
+      event('response.output_item.done', { ...at, item: done }),
+    ]
+  }
+  const call = { type: 'function_call', id: `fc_${index}`, call_id: item.call, name: item.tool }
+  const half = Math.ceil(item.arguments.length / 2)
+  return [
+    event('response.output_item.added', { ...at, item: { ...call, arguments: '', status: 'in_progress' } }),
+    event('response.function_call_arguments.delta', { ...at, delta: item.arguments.slice(0, half) }),
+    event('response.function_call_arguments.delta', { ...at, delta: item.arguments.slice(half) }),
+    event('response.function_call_arguments.done', { ...at, arguments: item.arguments }),
+    event('response.output_item.done', { ...at, item: { ...call, arguments: item.arguments, status: 'completed' } }),
+  ]
+}
+
+const incomplete: Partial<Record<FinishReason, string>> = {
+  length: 'max_output_tokens',
+  'content-filter': 'content_filter',
+}
+
+/** The Responses API. */
+export const responsesWire: WireProtocol = {
+  stream(items, end) {
+    const response = { id: 'resp_kit', object: 'response', output: [] }
+    const said = [
+      event('response.created', { response: { ...response, status: 'in_progress' } }),
+      event('response.in_progress', { response: { ...response, status: 'in_progress' } }),
+      ...items.flatMap(responsesPieces),
+    ]
+    if (end === null) return said.slice(0, -2)
+    const why = incomplete[end.reason]
+    const status = why === undefined ? 'completed' : 'incomplete'
+    const details = why === undefined ? null : { reason: why }
+    const ended = { ...response, status, error: null, incomplete_details: details, usage: responsesUsage(end.usage) }
+    return [...said, event(`response.${status}`, { response: ended })]
+  },
+  malformed: 'event: response.output_text.delta\ndata: {"type": "response.outp\n\n',
+  failure: refusal,
+  streamFailure(failure, message) {
+    const code = responsesCodes[failure]
+    if (code === undefined) return null
+    if (failure === 'server')
+      return event('response.failed', { response: { status: 'failed', error: { code, message } } })
+    return event('error', { code, message, param: null })
+  },
+}
+
+const responsesCodes: Partial<Record<FailureClass, string>> = {
+  'rate-limit': 'rate_limit_exceeded',
+  server: 'server_error',
+  'content-refused': 'invalid_prompt',
+  'bad-request': 'invalid_image',
+  'context-too-long': 'context_length_exceeded',
+  overload: 'server_is_overloaded',
+  billing: 'insufficient_quota',
+}
+
 /** A server of this protocol with a body of its own, for what a mock server cannot be told to do. */
 export interface HandMade {
   readonly url: string

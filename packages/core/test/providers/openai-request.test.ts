@@ -5,8 +5,11 @@ import { requestWriter, type WireOptions } from '../../src/providers/openai-comp
 const options: WireOptions = {
   maxTokensField: 'max_tokens',
   systemRole: 'system',
-  streamUsage: true,
-  returnReasoning: false,
+  usage: 'stream_options',
+  returnReasoning: null,
+  structuredOutput: true,
+  imageURLs: true,
+  parallelToolCalls: undefined,
   extraBody: {},
 }
 
@@ -37,7 +40,9 @@ describe('a message on the wire', () => {
       tool_calls: [{ id: 'a', type: 'function', function: { name: 'one', arguments: '{"x":1}' } }],
     }
     expect(messagesOf(message)).toEqual([expected])
-    expect(messagesOf(message, { returnReasoning: true })).toEqual([{ ...expected, reasoning_content: 'hm' }])
+    expect(messagesOf(message, { returnReasoning: 'reasoning_content' })).toEqual([
+      { ...expected, reasoning_content: 'hm' },
+    ])
   })
 
   it.each([['{broken'], ['"text"'], ['[1]'], ['null'], ['']])(

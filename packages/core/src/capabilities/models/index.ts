@@ -1,6 +1,9 @@
-export type { Completion, RegisteredModel } from './contract.ts'
+export type { Completion, DiscoveredModels, RegisteredModel } from './contract.ts'
 export { modelErrors, modelOperations } from './contract.ts'
 export type {
+  Embedded,
+  EmbeddingProvider,
+  EmbeddingRequest,
   FailureClass,
   ModelInfo,
   ModelMessage,
@@ -9,6 +12,9 @@ export type {
   ModelRequest,
   Provider,
   ToolDescription,
+  Transcript,
+  TranscriptionProvider,
+  TranscriptionRequest,
 } from './provider.ts'
 export { isModelFailure, ModelFailure, noUsage } from './provider.ts'
 export type { Model, Models } from './service.ts'

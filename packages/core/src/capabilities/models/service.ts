@@ -1,6 +1,9 @@
 import type { Implementation } from '../../contract/invoke.ts'
+import { type Clock, systemClock } from '../../kernel/clock.ts'
 import type { Selection, Usage } from '../sessions/index.ts'
 import { type Completion, modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
+import { Discovery, modelId } from './discovery.ts'
+import { createMedia } from './media.ts'
 import { isModelFailure, type ModelInfo, type ModelPrice, noUsage, type Provider } from './provider.ts'
 
 const defaultContextTokens = 128_000
@@ -18,6 +21,8 @@ export interface Model {
   readonly maxOutputTokens: number
   readonly tools: boolean
   readonly vision: boolean
+  /** Null when it is not known. */
+  readonly structuredOutput: boolean | null
   readonly price: ModelPrice | null
 }
 
@@ -40,7 +45,7 @@ export function costOf(usage: Usage, price: ModelPrice | null): number | null {
 }
 
 /** The registry of providers. A provider with the id `*` serves every prefix that no other one does. */
-export function createModels(providers: readonly Provider[]): Models {
+export function createModels(providers: readonly Provider[], clock: Clock = systemClock): Models {
   const byId = new Map<string, Provider>()
   for (const provider of providers) {
     if (!/^(\*|[\w.-]+)$/.test(provider.id)) {
@@ -51,6 +56,7 @@ export function createModels(providers: readonly Provider[]): Models {
     }
     byId.set(provider.id, provider)
   }
+  const discovery = new Discovery(clock)
   const known = new Map<string, Model>()
   const describe = (id: string, name: string, provider: Provider, info: ModelInfo | undefined): Model => ({
     id,
@@ -60,15 +66,19 @@ export function createModels(providers: readonly Provider[]): Models {
     maxOutputTokens: info?.maxOutputTokens ?? defaultMaxOutputTokens,
     tools: info?.tools ?? true,
     vision: info?.vision ?? true,
+    structuredOutput: info?.structuredOutput ?? null,
     price: info?.price ?? null,
   })
-  for (const provider of providers) {
-    for (const info of provider.models ?? []) {
-      // A provider of every prefix names its models in full.
-      const id = provider.id === '*' ? info.name : `${provider.id}/${info.name}`
-      known.set(id, describe(id, info.name, provider, info))
+  /** What was registered counts more than what was found since. */
+  const learn = () => {
+    for (const provider of providers) {
+      for (const info of provider.models ?? []) {
+        const id = modelId(provider, info.name)
+        known.set(id, describe(id, info.name, provider, { ...discovery.infoOf(id), ...info }))
+      }
     }
   }
+  learn()
 
   const find = (id: string): Model | null => {
     const registered = known.get(id)
@@ -76,9 +86,9 @@ export function createModels(providers: readonly Provider[]): Models {
     const slash = id.indexOf('/')
     if (slash < 1 || slash === id.length - 1) return null
     const provider = byId.get(id.slice(0, slash))
-    if (provider) return describe(id, id.slice(slash + 1), provider, undefined)
+    if (provider) return describe(id, id.slice(slash + 1), provider, discovery.infoOf(id))
     const any = byId.get('*')
-    return any ? describe(id, id, any, undefined) : null
+    return any ? describe(id, id, any, discovery.infoOf(id)) : null
   }
 
   const select: Models['select'] = (ids, override) => {
@@ -99,21 +109,40 @@ export function createModels(providers: readonly Provider[]): Models {
     return { selection: { chosen: chosen.id, strategy, candidates: notes }, candidates }
   }
 
-  const list = [...known.values()].map(
-    ({ id, provider, contextTokens, maxOutputTokens, tools }): RegisteredModel => ({
-      id,
-      provider: provider.id,
-      local: provider.local ?? false,
-      contextTokens,
-      maxOutputTokens,
-      tools,
+  const shown =
+    (discovered: boolean) =>
+    (model: Model): RegisteredModel => ({
+      id: model.id,
+      provider: model.provider.id,
+      local: model.provider.local ?? false,
+      contextTokens: model.contextTokens,
+      maxOutputTokens: model.maxOutputTokens,
+      tools: model.tools,
+      vision: model.vision,
+      structuredOutput: model.structuredOutput,
+      price: model.price,
+      discovered,
+    })
+  const list = () => [
+    ...Array.from(known.values(), shown(false)),
+    ...Array.from(discovery.ids).flatMap((id) => {
+      const model = known.has(id) ? null : find(id)
+      return model ? [shown(true)(model)] : []
     }),
-  )
+  ]
 
   return {
     find,
     select,
-    list: () => list,
+    list,
+    ...createMedia(find),
+
+    async discover({ signal }) {
+      const asked = providers.filter(({ discover }) => discover !== undefined)
+      const answers = await discovery.ask(asked, signal)
+      learn()
+      return { models: list(), providers: answers }
+    },
 
     async complete({ signal }, { models, instructions, prompt, maxOutputTokens }): Promise<Completion> {
       const { candidates } = select(models, null)

@@ -20,6 +20,7 @@ const byCode: Readonly<Record<string, FailureClass>> = {
   exceeded_current_quota_error: 'billing',
   billing_hard_limit_reached: 'billing',
   billing_not_active: 'billing',
+  budget_exceeded: 'billing',
   content_filter: 'content-refused',
   content_policy_violation: 'content-refused',
   invalid_prompt: 'content-refused',
@@ -51,7 +52,11 @@ export function failureOf(
   hide: (text: string) => string,
   tools: readonly ToolDescription[] = [],
 ): ModelFailure | KeelsonError {
-  if (isModelFailure(error) || isKeelsonError(error)) return error
+  if (isKeelsonError(error)) return error
+  if (isModelFailure(error)) {
+    const message = shorten(hide(error.message))
+    return message === error.message ? error : new ModelFailure(error.failure, message, error)
+  }
   const failed = (failure: FailureClass, message: string, detail: { status?: number; retryAfterMs?: number } = {}) =>
     new ModelFailure(failure, shorten(hide(message)), detail)
 
@@ -127,7 +132,7 @@ export function classOf(status: number | undefined, codes: readonly unknown[], m
 const blamesRequest = /^invalid_|^(?:unsupported|empty)_image|^image_/
 
 const tooLong =
-  /maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
+  /ContextWindowExceeded|context the overflows|maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
 const refused = /content (?:filter|management|policy)|moderation|flagged/i
 const unpaid = /credit balance|insufficient (?:balance|credits?|funds)/i
 
