@@ -10,8 +10,9 @@ import {
 import type { JsonObject } from '../kernel/json.ts'
 import { answerReader } from './anthropic/answer.ts'
 import { loadSdk, makeClient, type Sdk } from './anthropic/client.ts'
+import { listModels } from './anthropic/discovery.ts'
 import { failureOf, refusesThoughts } from './anthropic/failure.ts'
-import { claudeModels, withLongCache } from './anthropic/models.ts'
+import { claudeModels } from './anthropic/models.ts'
 import { type AnthropicThinking, type RequestWriter, requestWriter } from './anthropic/request.ts'
 import { otherThanEvents, untilAborted } from './connection.ts'
 import { providerErrors } from './errors.ts'
@@ -24,13 +25,13 @@ const vendorURL = 'https://api.anthropic.com'
 export interface AnthropicOptions {
   /** Prefix of its models. @default 'anthropic' */
   readonly id?: string
-  /** The key, or a function that fetches it for each call. Left out for a server that wants none. */
+  /** The key, or a function that fetches it for each call. Needed unless `baseURL` is somebody else's. */
   readonly apiKey?: ApiKey
   /** Of a server that speaks the same protocol; a `/v1` at its end is ignored. @default Anthropic's own */
   readonly baseURL?: string | undefined
   /** Sent with every request, e.g. `anthropic-beta`. */
   readonly headers?: Readonly<Record<string, string>>
-  /** What is known of models. @default the current ones, as they are documented */
+  /** Facts that replace or join those of the shipped table. */
   readonly models?: readonly ModelInfo[]
   /** @default what the model does by itself */
   readonly thinking?: AnthropicThinking
@@ -61,7 +62,6 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
   const baseURL = (options.baseURL ?? vendorURL).replace(/\/+$/, '').replace(/\/v1$/, '')
   checkOptions(id, baseURL, options)
   const secrets = secretKeeper(options.apiKey, headers)
-  const models = options.models ?? (cache === '1h' ? withLongCache(claudeModels) : claudeModels)
   let ready: Promise<Connection> | undefined
   const connect = async (): Promise<Connection> => {
     const sdk = await loadSdk()
@@ -79,6 +79,15 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
       client: makeClient(sdk, { baseURL, apiKey: secrets.apiKey, headers, fetch: options.fetch }),
       writer: requestWriter({ by: id, thinking, showThinking, effort, cache, extraBody }, fitSchema),
     }
+  }
+
+  const connected = (): Promise<Connection> => {
+    ready ??= connect().catch((error) => {
+      // The package may be installed by the next call.
+      ready = undefined
+      throw error
+    })
+    return ready
   }
 
   const send = async (
@@ -101,18 +110,20 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
 
   return {
     id,
-    models,
+    models: claudeModels(options.models ?? [], cache === '1h'),
+    async discover(signal) {
+      signal.throwIfAborted()
+      const { client, sdk } = await connected()
+      try {
+        return await untilAborted(listModels(client, signal), signal)
+      } catch (error) {
+        if (signal.aborted) throw signal.reason
+        throw failureOf(error, sdk, secrets.hide, [])
+      }
+    },
     async *stream(model, request, signal): AsyncGenerator<ModelPart> {
       signal.throwIfAborted()
-      if (options.apiKey === undefined && baseURL === vendorURL && !hasKey(headers)) {
-        throw new ModelFailure('auth', `provider ${id}: there is no apiKey`)
-      }
-      ready ??= connect()
-      const connection = await ready.catch((error) => {
-        // The package may be installed by the next call.
-        ready = undefined
-        throw error
-      })
+      const connection = await connected()
       const reader = answerReader(id)
       const parts: ModelPart[] = []
       try {
@@ -141,7 +152,7 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
 const hasKey = (headers: Readonly<Record<string, string>>): boolean =>
   Object.keys(headers).some((name) => /^(?:x-api-key|authorization)$/i.test(name))
 
-function checkOptions(id: string, baseURL: string, { apiKey, thinking }: AnthropicOptions): void {
+function checkOptions(id: string, baseURL: string, { apiKey, cache, headers = {}, thinking }: AnthropicOptions): void {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) {
     throw providerErrors.PROVIDER_OPTIONS_INVALID({
       message: 'the id of a provider begins with a letter or digit and goes on with letters, digits, ".", "_" and "-"',
@@ -151,7 +162,11 @@ function checkOptions(id: string, baseURL: string, { apiKey, thinking }: Anthrop
   const url = URL.parse(baseURL)
   if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('baseURL must be an http or https URL')
   if (url.username !== '' || url.password !== '') throw refuse('baseURL must not hold credentials; use apiKey')
+  if (apiKey === undefined && baseURL === vendorURL && !hasKey(headers)) {
+    throw refuse('apiKey is needed; make one at platform.claude.com')
+  }
   if (typeof apiKey === 'string' && !isKey(apiKey)) throw refuse(badKey)
+  if (cache !== undefined && !['off', '5m', '1h'].includes(cache)) throw refuse('cache is "off", "5m" or "1h"')
   if (typeof thinking === 'object' && !(Number.isInteger(thinking.budgetTokens) && thinking.budgetTokens >= 1_024)) {
     throw refuse('thinking.budgetTokens must be a whole number from 1024')
   }

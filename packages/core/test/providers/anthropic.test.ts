@@ -380,15 +380,6 @@ describe('a failure', () => {
     expect(error.message.length).toBeLessThan(500)
   })
 
-  it('without a key is one of credentials, and says so before anything is sent', async () => {
-    const fetch = vi.fn<typeof globalThis.fetch>()
-    await expect(readAll(anthropic({ fetch }), request)).rejects.toMatchObject({
-      failure: 'auth',
-      message: 'provider anthropic: there is no apiKey',
-    })
-    expect(fetch).not.toHaveBeenCalled()
-  })
-
   it('of the function that fetches the key is one of credentials', async () => {
     const apiKey = async (): Promise<string> => {
       throw new Error('vault is locked')
@@ -418,15 +409,17 @@ describe('a failure', () => {
 
 describe('the options', () => {
   it.each<[AnthropicOptions]>([
-    [{ id: '' }],
-    [{ id: 'a/b' }],
-    [{ baseURL: 'not a url' }],
-    [{ baseURL: 'ftp://example.test' }],
+    [{}],
+    [{ apiKey: secret, id: '' }],
+    [{ apiKey: secret, id: 'a/b' }],
+    [{ apiKey: secret, baseURL: 'not a url' }],
+    [{ apiKey: secret, baseURL: 'ftp://example.test' }],
+    [{ apiKey: secret, cache: '2d' as never }],
     [{ baseURL: `https://user:${secret}@example.test` }],
     [{ apiKey: '' }],
     [{ apiKey: `${secret}\n` }],
-    [{ thinking: { budgetTokens: 100 } }],
-    [{ thinking: { budgetTokens: Number.NaN } }],
+    [{ apiKey: secret, thinking: { budgetTokens: 100 } }],
+    [{ apiKey: secret, thinking: { budgetTokens: Number.NaN } }],
   ])('%j are refused, without quoting a secret', (options) => {
     expect(() => anthropic(options)).toThrow(
       expect.objectContaining({ code: 'PROVIDER_OPTIONS_INVALID', message: expect.not.stringContaining(secret) }),

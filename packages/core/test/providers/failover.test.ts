@@ -62,7 +62,7 @@ function runtimeOf(providers: readonly Provider[] = []) {
         apiKey: 'sk-kit',
         fetch: recording,
         baseURL: `${gpt.url}/v1`,
-        quirks: { returnReasoning: true },
+        quirks: { returnReasoning: 'reasoning_content' },
       }),
       ...providers,
     ],

@@ -10,14 +10,11 @@ const price = (input: number, output: number, cacheRead: number): ModelPrice => 
   cacheWrite: Math.round(input * 1.25 * perMillion),
 })
 
-const large = { contextTokens: 1_000_000, maxOutputTokens: 128_000 }
-const small = { contextTokens: 200_000, maxOutputTokens: 64_000 }
+const large = { contextTokens: 1_000_000, maxOutputTokens: 128_000, structuredOutput: true }
+const small = { contextTokens: 200_000, maxOutputTokens: 64_000, structuredOutput: true }
 
-/**
- * Claude models, as their documentation describes them. Those with prices that depend on the length of the prompt have
- * none here.
- */
-export const claudeModels: readonly ModelInfo[] = [
+/** As their documentation describes them. Those whose prices depend on the length of the prompt have none here. */
+const shipped: readonly ModelInfo[] = [
   { name: 'claude-fable-5-1', ...large, price: price(10, 50, 0.25) },
   { name: 'claude-opus-5-5', ...large, price: price(4, 20, 0.2) },
   { name: 'claude-sonnet-5-5', ...large, price: price(2, 10, 0.2) },
@@ -28,11 +25,15 @@ export const claudeModels: readonly ModelInfo[] = [
   { name: 'claude-haiku-4-5', ...small, price: price(1, 5, 0.1) },
 ]
 
-/** The price of cache entries that live for an hour is twice that of input. */
-export const withLongCache = (models: readonly ModelInfo[]): readonly ModelInfo[] =>
-  models.map((model) =>
-    model.price ? { ...model, price: { ...model.price, cacheWrite: model.price.input * 2 } } : model,
-  )
+/** The shipped facts, replaced or joined by the given ones. `long`: entries of the cache live for an hour, and cost more. */
+export function claudeModels(given: readonly ModelInfo[], long: boolean): readonly ModelInfo[] {
+  const byName = new Map(shipped.map((info) => [info.name, long ? withLongCache(info) : info]))
+  for (const info of given) byName.set(info.name, { ...byName.get(info.name), ...info })
+  return [...byName.values()]
+}
+
+const withLongCache = (info: ModelInfo): ModelInfo =>
+  info.price ? { ...info, price: { ...info.price, cacheWrite: info.price.input * 2 } } : info
 
 /** What a model accepts in a request; the vendor refuses a request that asks for anything else. */
 export interface Traits {
