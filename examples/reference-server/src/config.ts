@@ -20,7 +20,14 @@ export interface ServerConfig {
   readonly apiKey: string | undefined
   /** `provider/model`. */
   readonly model: string
-  readonly openai: { readonly apiKey?: string; readonly baseURL?: string }
+  readonly openai: Vendor
+  readonly anthropic: Vendor
+}
+
+/** How to reach a vendor; empty when it is not configured. */
+interface Vendor {
+  readonly apiKey?: string
+  readonly baseURL?: string
 }
 
 export const configErrors = defineErrors({
@@ -40,7 +47,8 @@ export function readConfig(environment: Environment): ServerConfig {
   const host = readHost(read('HOST'))
   const apiKey = readKey('KEELSON_API_KEY', read('KEELSON_API_KEY'))
   const database = readDatabase(read('KEELSON_DB'))
-  const openai = readOpenai(read('OPENAI_API_KEY'), read('OPENAI_BASE_URL'))
+  const openai = readVendor('OPENAI', read)
+  const anthropic = readVendor('ANTHROPIC', read)
   return {
     host,
     port: readPort(read('PORT')),
@@ -52,8 +60,9 @@ export function readConfig(environment: Environment): ServerConfig {
     surfaces: readSurfaces(read('KEELSON_SURFACES')),
     auth: readAuth(read('KEELSON_AUTH'), host, apiKey),
     apiKey,
-    model: readModel(read('KEELSON_MODEL'), openai),
+    model: readModel(read('KEELSON_MODEL'), { openai, anthropic }),
     openai,
+    anthropic,
   }
 }
 
@@ -125,25 +134,37 @@ function readKey(name: string, value: string | undefined): string | undefined {
   return value
 }
 
-function readOpenai(key: string | undefined, baseURL: string | undefined): ServerConfig['openai'] {
-  const apiKey = readKey('OPENAI_API_KEY', key)
+function readVendor(name: string, read: (name: string) => string | undefined): Vendor {
+  const apiKey = readKey(`${name}_API_KEY`, read(`${name}_API_KEY`))
+  const baseURL = read(`${name}_BASE_URL`)
   if (baseURL !== undefined) {
     const url = URL.parse(baseURL)
-    if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('OPENAI_BASE_URL must be an http or https URL')
+    if (url === null || !/^https?:$/.test(url.protocol)) throw refuse(`${name}_BASE_URL must be an http or https URL`)
     if (url.username !== '' || url.password !== '') {
-      throw refuse('OPENAI_BASE_URL must not hold credentials: use OPENAI_API_KEY')
+      throw refuse(`${name}_BASE_URL must not hold credentials: use ${name}_API_KEY`)
     }
   }
   return { ...(apiKey === undefined ? {} : { apiKey }), ...(baseURL === undefined ? {} : { baseURL }) }
 }
 
-function readModel(value: string | undefined, openai: ServerConfig['openai']): string {
-  const reachable = openai.apiKey !== undefined || openai.baseURL !== undefined
-  const model = value ?? (reachable ? 'openai/gpt-5-mini' : 'demo/demo')
+export const isReachable = ({ apiKey, baseURL }: Vendor): boolean => apiKey !== undefined || baseURL !== undefined
+
+/** What is asked when nothing else is named, for each vendor that can be. */
+const defaultModels = { openai: 'openai/gpt-5-mini', anthropic: 'anthropic/claude-sonnet-5-5' } as const
+
+function readModel(value: string | undefined, vendors: Readonly<Record<keyof typeof defaultModels, Vendor>>): string {
+  const names = Object.keys(defaultModels) as (keyof typeof defaultModels)[]
+  const first = names.find((name) => isReachable(vendors[name]))
+  const model = value ?? (first === undefined ? 'demo/demo' : defaultModels[first])
   if (model === 'demo/demo') return model
-  if (!/^openai\/[!-~]+$/.test(model)) {
-    throw refuse(`KEELSON_MODEL must be demo/demo or openai/<model>, not ${quoted(model)}`)
+  const vendor = names.find((name) => model.startsWith(`${name}/`))
+  if (vendor === undefined || !/^[^/]+\/[!-~]+$/.test(model)) {
+    const able = names.map((name) => `${name}/<model>`).join(' or ')
+    throw refuse(`KEELSON_MODEL must be demo/demo or ${able}, not ${quoted(model)}`)
   }
-  if (!reachable) throw refuse(`KEELSON_MODEL ${quoted(model)} needs OPENAI_API_KEY or OPENAI_BASE_URL`)
+  if (!isReachable(vendors[vendor])) {
+    const variable = vendor.toUpperCase()
+    throw refuse(`KEELSON_MODEL ${quoted(model)} needs ${variable}_API_KEY or ${variable}_BASE_URL`)
+  }
   return model
 }

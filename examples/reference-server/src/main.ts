@@ -24,13 +24,17 @@ function reasonOf(error: unknown, { host, port }: ServerConfig): string {
   return isKeelsonError(error) && error.kind !== 'internal' ? error.message : lineOf(error, 'start')
 }
 
-function describe({ auth, database, model, notes, openai, surfaces }: ServerConfig, url: string): readonly string[] {
+function describe(
+  { auth, database, model, notes, surfaces, ...vendors }: ServerConfig,
+  url: string,
+): readonly string[] {
+  const [vendor, name] = model.startsWith('anthropic/') ? [vendors.anthropic, 'Anthropic'] : [vendors.openai, 'OpenAI']
   return [
     `Keelson listens on ${url}`,
     `  mounts    ${surfaces.map((name) => `${name} at / and /${name}`).join(', ')}`,
     model === 'demo/demo'
-      ? '  model     demo/demo: not a real model; set OPENAI_API_KEY or OPENAI_BASE_URL for one'
-      : `  model     ${model} at ${openai.baseURL === undefined ? 'OpenAI' : new URL(openai.baseURL).host}`,
+      ? '  model     demo/demo: not a real model; set OPENAI_API_KEY, OPENAI_BASE_URL or ANTHROPIC_API_KEY for one'
+      : `  model     ${model} at ${vendor.baseURL === undefined ? name : new URL(vendor.baseURL).host}`,
     `  database  ${nameOfDatabase(database)}`,
     `  notes     ${notes}`,
     auth === 'loopback'

@@ -3,9 +3,10 @@ import type { AddressInfo } from 'node:net'
 import { type WebSockets, webSockets } from '@keelson/adapter-express/websocket'
 import { type Client, createRuntime, defineAgent, isKeelsonError, isModelFailure, type Runtime } from '@keelson/core'
 import type { Mount } from '@keelson/core/http'
+import { anthropic } from '@keelson/core/providers/anthropic'
 import { demo } from '@keelson/core/providers/demo'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
-import type { Framework, ServerConfig } from './config.ts'
+import { type Framework, isReachable, type ServerConfig } from './config.ts'
 import { openDatabase } from './database.ts'
 import { type Guard, localOnly } from './local-only.ts'
 import { documentationOf, mountsOf } from './surfaces.ts'
@@ -32,7 +33,11 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
   const { store, end } = await openDatabase(config.database)
   const runtime = createRuntime({
     store,
-    providers: [demo(), openaiCompatible(config.openai)],
+    providers: [
+      demo(),
+      openaiCompatible(config.openai),
+      ...(isReachable(config.anthropic) ? [anthropic(config.anthropic)] : []),
+    ],
     agents: [
       defineAgent({
         id: 'assistant',

@@ -12,6 +12,7 @@ const defaults = {
   apiKey: undefined,
   model: 'demo/demo',
   openai: {},
+  anthropic: {},
 }
 
 describe('what is left out has a default', () => {
@@ -20,7 +21,8 @@ describe('what is left out has a default', () => {
   })
 
   test('everything set to nothing', () => {
-    const names = ['HOST', 'PORT', 'OPENAI_API_KEY', 'OPENAI_BASE_URL']
+    const vendors = ['OPENAI', 'ANTHROPIC'].flatMap((name) => [`${name}_API_KEY`, `${name}_BASE_URL`])
+    const names = ['HOST', 'PORT', ...vendors]
     const own = ['FRAMEWORK', 'DB', 'SURFACES', 'AUTH', 'API_KEY', 'MODEL', 'NOTES_DIR'].map(
       (name) => `KEELSON_${name}`,
     )
@@ -57,6 +59,15 @@ describe('what is set counts', () => {
     [
       { OPENAI_BASE_URL: 'http://127.0.0.1:11434/v1' },
       { model: 'openai/gpt-5-mini', openai: { baseURL: 'http://127.0.0.1:11434/v1' } },
+    ],
+    [{ ANTHROPIC_API_KEY: 'sk-2' }, { model: 'anthropic/claude-sonnet-5-5', anthropic: { apiKey: 'sk-2' } }],
+    [
+      { ANTHROPIC_BASE_URL: 'http://127.0.0.1:4010', KEELSON_MODEL: 'anthropic/claude-haiku-4-5' },
+      { model: 'anthropic/claude-haiku-4-5', anthropic: { baseURL: 'http://127.0.0.1:4010' } },
+    ],
+    [
+      { OPENAI_API_KEY: 'sk-1', ANTHROPIC_API_KEY: 'sk-2' },
+      { model: 'openai/gpt-5-mini', anthropic: { apiKey: 'sk-2' } },
     ],
     [{ OPENAI_API_KEY: 'sk-1', KEELSON_MODEL: 'openai/org/model:8b' }, { model: 'openai/org/model:8b' }],
     [{ OPENAI_API_KEY: 'sk-1', KEELSON_MODEL: 'demo/demo' }, { model: 'demo/demo' }],
@@ -102,7 +113,13 @@ describe('what is wrong is refused in one line that names it', () => {
     [{ OPENAI_BASE_URL: `http://user:${secret}@x/v1` }, 'OPENAI_BASE_URL'],
     [{ KEELSON_MODEL: 'gpt-5-mini' }, 'KEELSON_MODEL'],
     [{ KEELSON_MODEL: 'demo/other' }, 'KEELSON_MODEL'],
-    [{ KEELSON_MODEL: 'anthropic/claude' }, 'KEELSON_MODEL'],
+    [{ KEELSON_MODEL: 'mistral/large' }, 'KEELSON_MODEL'],
+    [{ KEELSON_MODEL: 'anthropic/claude' }, 'ANTHROPIC_API_KEY'],
+    [{ KEELSON_MODEL: 'anthropic/claude', OPENAI_API_KEY: 'sk' }, 'ANTHROPIC_API_KEY'],
+    [{ KEELSON_MODEL: 'anthropic/', ANTHROPIC_API_KEY: 'sk' }, 'KEELSON_MODEL'],
+    [{ ANTHROPIC_API_KEY: `${secret}\n` }, 'ANTHROPIC_API_KEY'],
+    [{ ANTHROPIC_BASE_URL: 'not a url' }, 'ANTHROPIC_BASE_URL'],
+    [{ ANTHROPIC_BASE_URL: `http://user:${secret}@x` }, 'ANTHROPIC_BASE_URL'],
     [{ KEELSON_MODEL: 'openai/gpt-5-mini' }, 'OPENAI_API_KEY'],
     [{ KEELSON_MODEL: 'openai/', OPENAI_API_KEY: 'sk' }, 'KEELSON_MODEL'],
   ])('%j', (environment, named) => {
