@@ -1,4 +1,3 @@
-import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { ModelFailure, type ModelInfo, type ModelPart, type Provider } from '../capabilities/models/index.ts'
 import type { JsonObject } from '../kernel/json.ts'
 import { answerReader } from './ai-sdk/answer.ts'
@@ -57,7 +56,7 @@ export function aiSdk(options: AiSdkOptions): Provider {
         const model = modelOf(name)
         const call = await write(model, request, signal)
         // The versions differ in what `write` and `answerReader` know of.
-        const { stream } = await untilAborted((model as LanguageModelV4).doStream(call), signal)
+        const { stream } = await untilAborted(model.doStream(call as never), signal)
         const source = stream.getReader()
         // A model may not listen to the signal.
         stop = () => void source.cancel(signal.reason).catch(() => {})

@@ -1,14 +1,16 @@
-import type {
-  LanguageModelV2,
-  LanguageModelV2StreamPart,
-  LanguageModelV3,
-  LanguageModelV3StreamPart,
-  LanguageModelV4,
-  LanguageModelV4StreamPart,
-} from '@ai-sdk/provider'
+import type { LanguageModelV2StreamPart, LanguageModelV3StreamPart, LanguageModelV4StreamPart } from '@ai-sdk/provider'
 
-/** A language model of the AI SDK, version 5 or newer. */
-export type AiSdkModel = LanguageModelV2 | LanguageModelV3 | LanguageModelV4
+/** What is used of a language model of the AI SDK, version 5 or newer: those of its specification `v2`, `v3` and `v4` fit. */
+export interface AiSdkModel {
+  readonly specificationVersion: 'v2' | 'v3' | 'v4'
+  /** The vendor's name. */
+  readonly provider: string
+  /** By media type, the addresses that the model reads itself. */
+  readonly supportedUrls:
+    | PromiseLike<Readonly<Record<string, readonly RegExp[]>>>
+    | Readonly<Record<string, readonly RegExp[]>>
+  doStream(options: never): PromiseLike<{ readonly stream: ReadableStream<unknown> }>
+}
 
 export type StreamPart = LanguageModelV2StreamPart | LanguageModelV3StreamPart | LanguageModelV4StreamPart
 
