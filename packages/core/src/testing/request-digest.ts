@@ -45,6 +45,8 @@ function partLine(role: string, part: Part): string {
   switch (part.type) {
     case 'text':
       return line(`${role}: `, part.text)
+    case 'image':
+      return line(`${role} shows `, 'url' in part ? part.url : `${part.mediaType} ${part.data}`)
     case 'reasoning':
       return line(`${role} thinks: `, part.text, part.state && stable(part.state))
     case 'tool-call':
