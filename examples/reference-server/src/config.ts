@@ -1,8 +1,8 @@
 import { isIPv4 } from 'node:net'
 import { dirname, join } from 'node:path'
-import { defineErrors } from '@keelson/core'
 import { isPostgres } from './database.ts'
 import { type SurfaceName, surfaceNames } from './surfaces.ts'
+import { quoted, readKey, readModel, readVendors, refuse, type Vendors } from './vendors.ts'
 
 export type Framework = 'express' | 'fastify'
 
@@ -18,23 +18,10 @@ export interface ServerConfig {
   /** `loopback`: whoever reaches the loopback interface is the owner. `required`: whoever has the key. */
   readonly auth: 'loopback' | 'required'
   readonly apiKey: string | undefined
-  /** `provider/model`. */
-  readonly model: string
-  readonly openai: Vendor
-  readonly anthropic: Vendor
+  /** `provider/model`; null: the first that the vendor lists. */
+  readonly model: string | null
+  readonly vendors: Vendors
 }
-
-/** How to reach a vendor; empty when it is not configured. */
-interface Vendor {
-  readonly apiKey?: string
-  readonly baseURL?: string
-}
-
-export const configErrors = defineErrors({
-  CONFIG_INVALID: { kind: 'bad_request', message: 'the configuration is not valid' },
-})
-
-const refuse = (message: string) => configErrors.CONFIG_INVALID({ message })
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -47,8 +34,7 @@ export function readConfig(environment: Environment): ServerConfig {
   const host = readHost(read('HOST'))
   const apiKey = readKey('KEELSON_API_KEY', read('KEELSON_API_KEY'))
   const database = readDatabase(read('KEELSON_DB'))
-  const openai = readVendor('OPENAI', read)
-  const anthropic = readVendor('ANTHROPIC', read)
+  const vendors = readVendors(read)
   return {
     host,
     port: readPort(read('PORT')),
@@ -60,13 +46,10 @@ export function readConfig(environment: Environment): ServerConfig {
     surfaces: readSurfaces(read('KEELSON_SURFACES')),
     auth: readAuth(read('KEELSON_AUTH'), host, apiKey),
     apiKey,
-    model: readModel(read('KEELSON_MODEL'), { openai, anthropic }),
-    openai,
-    anthropic,
+    model: readModel(read('KEELSON_MODEL'), vendors),
+    vendors,
   }
 }
-
-const quoted = (value: string): string => JSON.stringify(value.slice(0, 100))
 
 function readHost(value = '127.0.0.1'): string {
   const host = value.replace(/^\[(.*)\]$/, '$1')
@@ -125,46 +108,4 @@ function readAuth(value: string | undefined, host: string, apiKey: string | unde
     throw refuse('KEELSON_AUTH=loopback lets callers in without a key: leave KEELSON_API_KEY out, or require it')
   }
   return auth
-}
-
-function readKey(name: string, value: string | undefined): string | undefined {
-  if (value !== undefined && !/^[\x21-\x7e]+$/.test(value)) {
-    throw refuse(`${name} must be printable ASCII without spaces`)
-  }
-  return value
-}
-
-function readVendor(name: string, read: (name: string) => string | undefined): Vendor {
-  const apiKey = readKey(`${name}_API_KEY`, read(`${name}_API_KEY`))
-  const baseURL = read(`${name}_BASE_URL`)
-  if (baseURL !== undefined) {
-    const url = URL.parse(baseURL)
-    if (url === null || !/^https?:$/.test(url.protocol)) throw refuse(`${name}_BASE_URL must be an http or https URL`)
-    if (url.username !== '' || url.password !== '') {
-      throw refuse(`${name}_BASE_URL must not hold credentials: use ${name}_API_KEY`)
-    }
-  }
-  return { ...(apiKey === undefined ? {} : { apiKey }), ...(baseURL === undefined ? {} : { baseURL }) }
-}
-
-export const isReachable = ({ apiKey, baseURL }: Vendor): boolean => apiKey !== undefined || baseURL !== undefined
-
-/** What is asked when nothing else is named, for each vendor that can be. */
-const defaultModels = { openai: 'openai/gpt-5-mini', anthropic: 'anthropic/claude-sonnet-5-5' } as const
-
-function readModel(value: string | undefined, vendors: Readonly<Record<keyof typeof defaultModels, Vendor>>): string {
-  const names = Object.keys(defaultModels) as (keyof typeof defaultModels)[]
-  const first = names.find((name) => isReachable(vendors[name]))
-  const model = value ?? (first === undefined ? 'demo/demo' : defaultModels[first])
-  if (model === 'demo/demo') return model
-  const vendor = names.find((name) => model.startsWith(`${name}/`))
-  if (vendor === undefined || !/^[^/]+\/[!-~]+$/.test(model)) {
-    const able = names.map((name) => `${name}/<model>`).join(' or ')
-    throw refuse(`KEELSON_MODEL must be demo/demo or ${able}, not ${quoted(model)}`)
-  }
-  if (!isReachable(vendors[vendor])) {
-    const variable = vendor.toUpperCase()
-    throw refuse(`KEELSON_MODEL ${quoted(model)} needs ${variable}_API_KEY or ${variable}_BASE_URL`)
-  }
-  return model
 }

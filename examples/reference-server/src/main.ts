@@ -2,6 +2,7 @@ import { isKeelsonError } from '@keelson/core'
 import { readConfig, type ServerConfig } from './config.ts'
 import { nameOfDatabase } from './database.ts'
 import { lineOf, type RunningServer, startServer } from './server.ts'
+import { placeOf } from './vendors.ts'
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)
 const complain = (line: string): boolean => process.stderr.write(`${line}\n`)
@@ -25,16 +26,15 @@ function reasonOf(error: unknown, { host, port }: ServerConfig): string {
 }
 
 function describe(
-  { auth, database, model, notes, surfaces, ...vendors }: ServerConfig,
-  url: string,
+  { auth, database, notes, surfaces, vendors }: ServerConfig,
+  { model, url }: RunningServer,
 ): readonly string[] {
-  const [vendor, name] = model.startsWith('anthropic/') ? [vendors.anthropic, 'Anthropic'] : [vendors.openai, 'OpenAI']
   return [
     `Keelson listens on ${url}`,
     `  mounts    ${surfaces.map((name) => `${name} at / and /${name}`).join(', ')}`,
     model === 'demo/demo'
-      ? '  model     demo/demo: not a real model; set OPENAI_API_KEY, OPENAI_BASE_URL or ANTHROPIC_API_KEY for one'
-      : `  model     ${model} at ${vendor.baseURL === undefined ? name : new URL(vendor.baseURL).host}`,
+      ? '  model     demo/demo: not a real model; set OPENAI_API_KEY, OPENAI_BASE_URL or OLLAMA_HOST for one'
+      : `  model     ${model} at ${placeOf(model, vendors)}`,
     `  database  ${nameOfDatabase(database)}`,
     `  notes     ${notes}`,
     auth === 'loopback'
@@ -72,8 +72,7 @@ const config = configOrExit()
 try {
   const starting = startServer(config, complain)
   stopOnSignal(starting)
-  const { url } = await starting
-  for (const line of describe(config, url)) say(line)
+  for (const line of describe(config, await starting)) say(line)
 } catch (error) {
   complain(`keelson: ${reasonOf(error, config)}`)
   process.exit(1)

@@ -1,4 +1,11 @@
-import type { ApprovalStatus, NewMessage, SessionStatus, ToolCall, TurnStatus } from '@keelson/core/stores'
+import type {
+  ApprovalStatus,
+  BreakerRecord,
+  NewMessage,
+  SessionStatus,
+  ToolCall,
+  TurnStatus,
+} from '@keelson/core/stores'
 
 /** Times are milliseconds, booleans 0 and 1; columns that say so hold JSON text. */
 export interface SessionTable {
@@ -117,6 +124,22 @@ export interface ApprovalTable {
   expires_at: number
 }
 
+export interface BreakerTable {
+  provider: string
+  version: number
+  state: BreakerRecord['state']
+  cause: BreakerRecord['cause']
+  /** JSON. */
+  failures: string
+  last_failure: string | null
+  cooldown_ms: number
+  opened_at: number | null
+  retry_at: number | null
+  /** JSON. */
+  probe: string | null
+  changed_at: number
+}
+
 export interface InstanceTable {
   id: string
   heartbeat: number
@@ -135,6 +158,7 @@ export interface Database {
   turns: TurnTable
   tool_calls: ToolCallTable
   approvals: ApprovalTable
+  breakers: BreakerTable
   instances: InstanceTable
   schema_version: SchemaVersionTable
 }

@@ -45,10 +45,10 @@ function partLine(role: string, part: Part): string {
   switch (part.type) {
     case 'text':
       return line(`${role}: `, part.text)
-    case 'image':
-      return line(`${role} shows `, 'url' in part ? part.url : `${part.mediaType} ${part.data}`)
     case 'reasoning':
       return line(`${role} thinks: `, part.text, part.state && stable(part.state))
+    case 'image':
+      return 'url' in part ? line(`${role} shows `, part.url) : line(`${role} shows ${part.mediaType}`, '', part.data)
     case 'tool-call':
       return line(`${role} calls ${part.tool} ${part.call} `, part.arguments)
     case 'tool-result':

@@ -66,6 +66,13 @@ describe('a message with images', () => {
     expect(context?.at(-1)).toMatchObject({ source: 'history', tokens: 1_601 })
   })
 
+  test('and any other is answered at a usual length when the agent sets none', async () => {
+    const { model, agents } = setup([{ name: 'eye/sees', contextTokens: 400_000, maxOutputTokens: 128_000 }])
+    await using runtime = await createTestRuntime({ agents, model })
+    await runtime.client.run('viewer', { message: 'Hi' }).result
+    expect(model.calls[0]?.request.maxOutputTokens).toBe(16_384)
+  })
+
   const refused: readonly (readonly [string, unknown, string])[] = [
     ['another media type', { ...png, mediaType: 'image/svg+xml' }, 'MESSAGE_INVALID'],
     ['no media type', { type: 'image', data: png.data }, 'MESSAGE_INVALID'],

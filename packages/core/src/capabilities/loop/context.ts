@@ -4,6 +4,7 @@ import {
   type Model,
   ModelFailure,
   type ModelMessage,
+  type ModelNeeds,
   type ModelRequest,
   type ToolDescription,
 } from '../models/index.ts'
@@ -17,6 +18,9 @@ export interface Assembled {
 }
 
 const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
+
+/** Of an agent that says nothing: vendors count what is asked for against rate limits, and budgets reserve it. */
+const usualOutputTokens = 16_384
 
 /** What every request of an agent begins with. */
 interface Preamble {
@@ -48,13 +52,23 @@ function preambleOf(agent: Agent): Preamble {
   return made
 }
 
+/** What a message of so many bytes asks of a model, whatever else of the session is left out. */
+export function needsOf(agent: Agent, messageBytes: number): ModelNeeds {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return {
+    tokens: instructionTokens + toolTokens + Math.ceil(messageBytes / 4),
+    maxOutputTokens: agent.maxOutputTokens,
+    tools: agent.tools.length > 0,
+  }
+}
+
 /**
  * What the model is given: instructions and tools always, then as much history as fits, newest first. Cuts only before
  * a user message, so that no tool call is parted from its result. Throws `context-too-long` when the newest user
  * message alone does not fit.
  */
 export function assemble(agent: Agent, model: Model, history: History): Assembled {
-  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
+  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? usualOutputTokens, model.maxOutputTokens)
   const preamble = preambleOf(agent)
   const { instructionTokens } = preamble
   const tools = model.tools ? preamble.tools : noTools

@@ -6,6 +6,7 @@ export const loopErrors = defineErrors({
   TURN_QUEUE_FULL: { kind: 'rate_limited', message: 'too many messages are waiting in this session' },
   TURN_DUPLICATE: { kind: 'rate_limited', message: 'the same message is being answered already' },
   TURN_FAILED: { kind: 'upstream', message: 'the turn failed' },
+  TURN_TIMEOUT: { kind: 'timeout', message: 'the turn took too long' },
   TURN_CANCELLED: { kind: 'cancelled', message: 'the turn was cancelled' },
   TURN_INTERRUPTED: { kind: 'conflict', message: 'the turn was interrupted and waits for a decision' },
   TURN_NOT_INTERRUPTED: { kind: 'conflict', message: 'the turn does not wait for a decision, or its session is busy' },

@@ -43,6 +43,13 @@ export interface ModelPrice {
   readonly cacheWrite?: number
 }
 
+/** Most that is asked of a model or provider within a minute. Counted by each instance for itself. */
+export interface Capacity {
+  readonly requestsPerMinute?: number
+  /** Of all sorts: input, cached, output and reasoning. */
+  readonly tokensPerMinute?: number
+}
+
 /** What is known of a model. Everything may be left out. */
 export interface ModelInfo {
   /** Name without the provider's prefix. */
@@ -58,6 +65,8 @@ export interface ModelInfo {
   /** True when the vendor promises JSON of a schema, false when it cannot. Default: not known. */
   readonly structuredOutput?: boolean
   readonly price?: ModelPrice
+  /** A model that has reached it is passed over, or waited for when there is no other. */
+  readonly capacity?: Capacity
 }
 
 export interface EmbeddingRequest {
@@ -110,6 +119,8 @@ export interface Provider extends Partial<EmbeddingProvider>, Partial<Transcript
   readonly local?: boolean
   /** Known models; others are passed on under the name that was asked for. */
   readonly models?: readonly ModelInfo[]
+  /** Of all its models together. */
+  readonly capacity?: Capacity
   /** Asks the service which models it has, and what they can do as far as it says so. Throws a `ModelFailure`. */
   discover?(signal: AbortSignal): Promise<readonly ModelInfo[]>
   /**

@@ -6,13 +6,17 @@ export type { ImagePart, Message, NewMessage, Part, Role, Session, SessionStatus
 export { textOf } from './session.ts'
 export type { NewSession, SessionPatch, SessionStore } from './store.ts'
 export type {
+  BreakerState,
   ContextSegment,
+  ModelAttempt,
   Selection,
+  SelectionCandidate,
   ToolCall,
   ToolCallStatus,
   Turn,
   TurnError,
   TurnOptions,
+  TurnSelection,
   TurnStatus,
 } from './turn.ts'
 export { isSettled, turnTransitions } from './turn.ts'
