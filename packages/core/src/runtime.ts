@@ -3,6 +3,9 @@ import { type Agent, type AgentDefinition, agentOperations } from './capabilitie
 import { createAgents } from './capabilities/agents/service.ts'
 import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
+import { type BreakerOptions, breakerOperations } from './capabilities/breakers/index.ts'
+import { policyOf } from './capabilities/breakers/policy.ts'
+import { createBreakers } from './capabilities/breakers/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
   attachOperation,
@@ -17,8 +20,10 @@ import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
 import { noteOperations } from './capabilities/memory/index.ts'
 import { createMemory } from './capabilities/memory/service.ts'
-import { modelOperations, type Provider } from './capabilities/models/index.ts'
+import { type Models, modelOperations, type Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
+import { observatoryOperations } from './capabilities/observatory/index.ts'
+import { createObservatory } from './capabilities/observatory/service.ts'
 import { realtimeOperations } from './capabilities/realtime/index.ts'
 import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
@@ -30,7 +35,7 @@ import { authorize, createCaller, createDoor, type Door } from './contract/invok
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
-import { type Store, storeErrors } from './stores.ts'
+import { type Store, type StoreChange, storeErrors } from './stores.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
@@ -40,6 +45,8 @@ export interface RuntimeOptions {
   readonly providers: readonly Provider[]
   readonly agents: readonly AgentDefinition[]
   readonly limits?: Partial<TurnLimits>
+  /** When providers that fail are left alone, and for how long. */
+  readonly breakers?: BreakerOptions
   /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
   readonly deciders?: 'operator' | 'owner'
   /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
@@ -66,8 +73,10 @@ export interface Client {
   attach<Output = unknown>(turn: string, agent?: Agent<Output>): TurnHandle<Output>
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
+  readonly breakers: Door<typeof breakerOperations>
   readonly models: Door<typeof modelOperations>
   readonly notes: Door<typeof noteOperations>
+  readonly observatory: Door<typeof observatoryOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
   readonly system: Door<typeof systemOperations>
@@ -87,6 +96,12 @@ export interface Runtime {
 
 /** Stores that a runtime of this process has open: what runs there is not left over from a dead one. */
 const inUse = new WeakSet<Store>()
+
+/** Names of the providers that are registered, or that an agent's model names where one provider serves any. */
+const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): readonly string[] => {
+  const named = agents.flatMap(({ models }) => models.flatMap((id) => find(id)?.prefix ?? []))
+  return [...new Set([...prefixes, ...named])]
+}
 
 /** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
 export function createRuntime(options: RuntimeOptions): Runtime {
@@ -114,7 +129,18 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const ready = () => (state === 'started' ? undefined : start())
 
   const agents = createAgents(options.agents)
-  const models = createModels(options.providers)
+  const breakers = createBreakers({
+    store: store.breakers,
+    policy: policyOf(options.breakers),
+    clock,
+    instance,
+    exclusive: store.exclusive,
+    names: () => configuredProviders,
+    relieve: (provider) => models.meter.relieve(provider),
+    report: reportError,
+  })
+  const models = createModels({ providers: options.providers, gate: breakers, sessions: store.sessions, clock })
+  const configuredProviders = providersOf(models, agents.all)
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,
@@ -132,6 +158,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     approvals: store.approvals,
     agents,
     models,
+    gate: breakers,
     realtime,
     clock,
     newId,
@@ -154,6 +181,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     followUp,
     report: reportError,
   })
+  const observatory = createObservatory({ sessions: store.sessions, models })
   const system = createSystem({ clock, version: packageJson.version, agents: () => agents.all })
 
   /** Carries out an approved call of a turn that did not wait, as a turn of its own in the same session. */
@@ -174,8 +202,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const doors = {
     agents: createDoor(agentOperations, agents, ready),
     approvals: createDoor(approvalOperations, approvals, ready),
+    breakers: createDoor(breakerOperations, breakers, ready),
     models: createDoor(modelOperations, models, ready),
     notes: createDoor(noteOperations, memory.notes, ready),
+    observatory: createDoor(observatoryOperations, observatory, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
     system: createDoor(systemOperations, system, () => undefined),
@@ -202,11 +232,17 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     get approvals() {
       return new doors.approvals(this.#context)
     }
+    get breakers() {
+      return new doors.breakers(this.#context)
+    }
     get models() {
       return new doors.models(this.#context)
     }
     get notes() {
       return new doors.notes(this.#context)
+    }
+    get observatory() {
+      return new doors.observatory(this.#context)
     }
     get realtime() {
       return new doors.realtime(this.#context)
@@ -239,6 +275,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       throw error
     })
     opened = true
+    await breakers.refresh()
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
     await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
@@ -247,9 +284,13 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     // Each on its own: an instance that is slow to sweep is not dead.
     if (!store.exclusive) endHeartbeat = repeat(heartbeat, leaseMs / 6, 'heartbeat')
     endSweep = repeat(sweep, leaseMs / 3, 'sweep')
-    const hint = ({ turn }: { readonly turn: string }) => {
-      realtime.touch(turn)
-      held.changed(turn)
+    const hint = (change: StoreChange) => {
+      if ('breaker' in change) {
+        breakers.refresh().catch((error) => reportError(error, 'breakers'))
+        return
+      }
+      realtime.touch(change.turn)
+      held.changed(change.turn)
     }
     endChanges = store.changes?.subscribe(hint) ?? endChanges
     await approvals.sweep().catch((error) => reportError(error, 'sweep'))
@@ -265,6 +306,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     if (!store.exclusive) {
       await takeOver(staleBefore())
       await held.sweep()
+      await breakers.refresh()
     }
     await approvals.sweep()
   }

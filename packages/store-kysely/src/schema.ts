@@ -1,4 +1,11 @@
-import type { ApprovalStatus, NewMessage, SessionStatus, ToolCall, TurnStatus } from '@keelson/core/stores'
+import type {
+  ApprovalStatus,
+  BreakerRecord,
+  NewMessage,
+  SessionStatus,
+  ToolCall,
+  TurnStatus,
+} from '@keelson/core/stores'
 
 /** Times are milliseconds, booleans 0 and 1; columns that say so hold JSON text. */
 export interface SessionTable {
@@ -117,6 +124,22 @@ export interface ApprovalTable {
   expires_at: number
 }
 
+export interface BreakerTable {
+  provider: string
+  version: number
+  state: BreakerRecord['state']
+  cause: BreakerRecord['cause']
+  /** JSON. */
+  failures: string
+  last_failure: string | null
+  cooldown_ms: number
+  opened_at: number | null
+  retry_at: number | null
+  /** JSON. */
+  probe: string | null
+  changed_at: number
+}
+
 /** Who has notes, so that a full-text index knows whose a document is by its number alone. */
 export interface NoteOwnerTable {
   serial: number
@@ -178,6 +201,7 @@ export interface Database {
   turns: TurnTable
   tool_calls: ToolCallTable
   approvals: ApprovalTable
+  breakers: BreakerTable
   note_owners: NoteOwnerTable
   notes: NoteTable
   note_words: NoteWordsTable

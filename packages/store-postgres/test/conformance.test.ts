@@ -19,6 +19,7 @@ describeStore('postgresStore', {
       'turns',
       'tool_calls',
       'approvals',
+      'breakers',
       'instances',
       'notes',
       'note_owners',

@@ -107,7 +107,9 @@ describe('migration', () => {
     await Promise.all(stores.map((store) => store.open()))
     await Promise.all(stores.map((store, index) => store.sessions.create(owner, sessionNamed(`s${index}`))))
     expect(await stores[0]?.sessions.list(owner, everything)).toHaveLength(6)
-    expect(await versions(schema)).toEqual([{ versions: '{"sessions":1,"loop":1,"approvals":1,"memory":1}' }])
+    expect(await versions(schema)).toEqual([
+      { versions: '{"sessions":1,"loop":2,"approvals":1,"breakers":1,"memory":1}' },
+    ])
   })
 
   it('costs one statement that reads one row when there is nothing to do', async () => {
@@ -127,8 +129,8 @@ describe('migration', () => {
   })
 
   it.each([
-    '{"sessions":1,"loop":2,"approvals":1,"memory":1}',
-    '{"sessions":1,"loop":1,"approvals":1,"memory":1,"sorcery":1}',
+    '{"sessions":1,"loop":9,"approvals":1,"breakers":1,"memory":1}',
+    '{"sessions":1,"loop":2,"approvals":1,"breakers":1,"memory":1,"sorcery":1}',
   ])('refuses the newer schema %s and leaves it as it is', async (newer) => {
     const schema = newSchema()
     await storeAs(ownerOf(), schema).open()

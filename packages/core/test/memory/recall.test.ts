@@ -134,9 +134,9 @@ describe('recall', () => {
   })
 
   test('gives way where the message would not fit into the context with it', async () => {
-    const models = [{ name: 'small', contextTokens: 1_000, maxOutputTokens: 500 }]
+    const models = [{ name: 'any/small', contextTokens: 1_000, maxOutputTokens: 500 }]
     const model = scriptedModel([say('Ok.')], { models })
-    await using runtime = await createTestRuntime({ agents: [recalling({ models: ['*/small'] })], model })
+    await using runtime = await createTestRuntime({ agents: [recalling({ models: ['any/small'] })], model })
     await runtime.client.notes.create({ title: 'Zürich', content: 'trip '.repeat(300) })
     const { status, turn } = await runtime.client.run('mate', { message: `Zurich? ${'x'.repeat(1_600)}` }).result
     expect(status).toBe('completed')

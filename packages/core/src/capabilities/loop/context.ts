@@ -1,6 +1,13 @@
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import { type Model, ModelFailure, type ModelRequest, type ToolDescription } from '../models/index.ts'
+import {
+  type Model,
+  ModelFailure,
+  type ModelMessage,
+  type ModelNeeds,
+  type ModelRequest,
+  type ToolDescription,
+} from '../models/index.ts'
 import type { ContextSegment } from '../sessions/index.ts'
 import type { History } from './history.ts'
 import { outputInstructions } from './output.ts'
@@ -12,6 +19,9 @@ export interface Assembled {
 }
 
 const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
+
+/** Of an agent that says nothing: vendors count what is asked for against rate limits, and budgets reserve it. */
+const usualOutputTokens = 16_384
 
 /** What every request of an agent begins with. */
 interface Preamble {
@@ -43,6 +53,16 @@ function preambleOf(agent: Agent): Preamble {
   return made
 }
 
+/** What a message of so many bytes asks of a model, whatever else of the session is left out. */
+export function needsOf(agent: Agent, messageBytes: number): ModelNeeds {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return {
+    tokens: instructionTokens + toolTokens + Math.ceil(messageBytes / 4),
+    maxOutputTokens: agent.maxOutputTokens,
+    tools: agent.tools.length > 0,
+  }
+}
+
 /**
  * What the model is given: instructions and tools always, then what was recalled, then as much history as fits, newest
  * first. Cuts only before a user message, so that no tool call is parted from its result. What was recalled is left out
@@ -54,7 +74,7 @@ export function assemble(
   history: History,
   recollection: Recollection | null = null,
 ): Assembled {
-  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
+  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? usualOutputTokens, model.maxOutputTokens)
   const preamble = preambleOf(agent)
   const { instructionTokens } = preamble
   const tools = model.tools ? preamble.tools : noTools
@@ -105,7 +125,7 @@ export function assemble(
   return {
     request: {
       instructions: preamble.instructions,
-      messages,
+      messages: model.vision ? messages : withoutImages(messages, model.id),
       tools,
       maxOutputTokens,
       ...(agent.temperature === null ? {} : { temperature: agent.temperature }),
@@ -129,4 +149,27 @@ function firstThatFits({ messages, tokens }: History, budget: number): number | 
   if (low === 0) return messages.length === 0 || total <= budget ? 0 : null
   while (low < messages.length && messages[low]?.role !== 'user') low += 1
   return low < messages.length ? low : null
+}
+
+const blind = new WeakMap<ModelMessage, ModelMessage>()
+
+/**
+ * For a model that cannot see: earlier images become a remark, so that a conversation can go on with another model.
+ * Throws `bad-request` when the message to be answered holds one, so that the next candidate is asked.
+ */
+function withoutImages(messages: readonly ModelMessage[], model: string): readonly ModelMessage[] {
+  const newest = messages.findLastIndex(({ role }) => role === 'user')
+  return messages.map((message, index) => {
+    if (!message.parts.some(({ type }) => type === 'image')) return message
+    if (index === newest) throw new ModelFailure('bad-request', `the model ${model} cannot see images`)
+    let made = blind.get(message)
+    if (!made) {
+      const parts = message.parts.map((part) =>
+        part.type === 'image' ? { type: 'text' as const, text: '[an image]' } : part,
+      )
+      made = { role: message.role, parts }
+      blind.set(message, made)
+    }
+    return made
+  })
 }

@@ -5,7 +5,7 @@ import type { NewId } from '../../kernel/ids.ts'
 import type { Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { Memory } from '../memory/index.ts'
-import type { Models } from '../models/index.ts'
+import type { Models, ProviderGate } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
 import type { CallOperation } from '../tools/index.ts'
@@ -18,6 +18,8 @@ export interface LoopDependencies {
   readonly approvals: ApprovalStore
   readonly agents: Agents
   readonly models: Models
+  /** Says which providers may be called. */
+  readonly gate: ProviderGate
   readonly realtime: Realtime
   readonly clock: Clock
   readonly newId: NewId

@@ -3,11 +3,15 @@ import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
+import type { ModelNeeds } from '../models/index.ts'
 import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
+import { needsOf } from './context.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
+import { checkTurnMs } from './limits.ts'
+import { checkMessage } from './message.ts'
 import { outputOf } from './output.ts'
 import { createRunner, type Runner } from './runner.ts'
 import type { Accepted, AcceptTurn } from './store.ts'
@@ -39,18 +43,18 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     continues: string | null,
   ): Promise<AcceptedTurn> {
     const agent = agents.find(agentId)
-    const input = checkMessage(options.message, limits.messageBytes, continues !== null)
+    const input = checkMessage(options.message, limits, continues !== null)
     const starting = ready()
     if (starting !== undefined) await starting
-    const target = await targetOf(context, agent, options)
+    const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
     return outcomeOf(await offer(context.principal, agentId, input, options, continues, target))
   }
 
-  async function targetOf(context: CallContext, agent: Agent, options: RunOptions): Promise<Target> {
+  async function targetOf(context: CallContext, agent: Agent, options: RunOptions, needs: ModelNeeds): Promise<Target> {
     const owner = ownerOf(context.principal)
     const { session: id, scope } = options
     if (id === undefined && scope === undefined) {
-      const { selection } = models.select(agent.models, null)
+      const { selection } = models.select(agent.models, null, needs)
       const fresh = newSession(agent.id, clock, newId)
       return { owner, session: fresh.id, newSession: fresh, selection }
     }
@@ -61,7 +65,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
             scope: checkName(scope ?? '', 'scope', longestScope),
           })
         : await sessionOf(context, agent.id, id, options)
-    const { selection } = models.select(agent.models, session.model)
+    const { selection } = models.select(agent.models, session.model, needs)
     return { owner: session, session: session.id, newSession: null, selection }
   }
 
@@ -94,6 +98,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
             approvals: options.approvals ?? 'suspend',
             failureReply: options.failureReply ?? null,
             continues,
+            ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
           },
           selection,
           userMessage: newId(),
@@ -194,19 +199,5 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 
 const longestScope = 1_024
 
-/** A user says text. What a person approved is the one call that a message may carry. */
-function checkMessage(message: RunOptions['message'], limit: number, withCall: boolean): readonly Part[] {
-  const parts: readonly Part[] = typeof message === 'string' ? [{ type: 'text', text: message }] : message
-  if (!Array.isArray(parts)) throw loopErrors.MESSAGE_INVALID()
-  let bytes = 0
-  let blank = true
-  for (const part of parts) {
-    if (withCall && part.type === 'tool-call') continue
-    if (part?.type !== 'text' || typeof part.text !== 'string') throw loopErrors.MESSAGE_INVALID()
-    bytes += utf8Length(part.text)
-    if (part.text.trim() !== '') blank = false
-  }
-  if (blank) throw loopErrors.MESSAGE_EMPTY()
-  if (bytes > limit) throw loopErrors.MESSAGE_TOO_LONG({ details: { bytes, limit } })
-  return parts
-}
+const inputBytes = (input: readonly Part[]): number =>
+  input.reduce((sum, part) => (part.type === 'text' ? sum + utf8Length(part.modelText ?? part.text) : sum), 0)

@@ -1,19 +1,9 @@
 import type { Clock } from '../../kernel/clock.ts'
-import { isKeelsonError } from '../../kernel/errors.ts'
-import {
-  type FailureClass,
-  isModelFailure,
-  type Model,
-  ModelFailure,
-  type ModelPart,
-  type ModelRequest,
-  noUsage,
-} from '../models/index.ts'
+import { type Model, ModelFailure, type ModelPart, type ModelRequest, noUsage } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Part, Usage } from '../sessions/index.ts'
-import { NotRecorded } from './errors.ts'
 import type { TurnLimits } from './limits.ts'
-import { pause } from './pause.ts'
+import { checkPart, lengthOf } from './model-part.ts'
 
 export interface StepCall {
   readonly call: string
@@ -32,65 +22,22 @@ export interface StepResult {
   readonly usage: Usage
 }
 
-export interface StepInput {
+/** What one call needs. */
+export interface AttemptInput {
   readonly step: number
-  readonly candidates: readonly Model[]
   /** May throw `context-too-long` for a model with a small window. */
   request(model: Model): ModelRequest
   readonly live: LiveTurn
   readonly limits: TurnLimits
   readonly clock: Clock
-  /** Aborted by cancel and by shut-down. */
+  /** Aborted by cancel, by the turn's time limit and by shut-down. */
   readonly signal: AbortSignal
   /** Stores what the step has said so far. */
   flush(): Promise<void>
-  /** Told of every failed attempt. */
-  failed(model: Model, failure: ModelFailure): void
 }
 
-/** Trying the same model again may help. */
-const worthRetrying: ReadonlySet<FailureClass> = new Set([
-  'rate-limit',
-  'overload',
-  'server',
-  'timeout',
-  'network',
-  'malformed',
-])
-
-/**
- * One model call, with retries and failover: each candidate in turn, up to `limits.attempts` times. What a failed
- * attempt had said is taken back with `step.restarted`. Throws the last `ModelFailure`, or the abort reason.
- */
-export async function runStep(input: StepInput): Promise<StepResult> {
-  const { candidates, clock, limits, live, signal, step } = input
-  let last: ModelFailure | undefined
-  for (const model of candidates) {
-    for (let attempt = 1; attempt <= limits.attempts; attempt += 1) {
-      signal.throwIfAborted()
-      if (last) {
-        live.stage({ type: 'step.restarted', step, model: model.id, reason: last.failure })
-        live.publish()
-      }
-      try {
-        return await runAttempt(input, model)
-      } catch (error) {
-        signal.throwIfAborted()
-        if (error instanceof NotRecorded) throw error
-        last = failureOf(error)
-        input.failed(model, last)
-        if (last.failure === 'content-refused') throw last
-        const backoff = limits.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
-        const wait = Math.max(last.retryAfterMs ?? 0, Math.ceil(backoff))
-        if (!worthRetrying.has(last.failure) || wait > limits.longestWaitMs || attempt === limits.attempts) break
-        await pause(clock, wait, signal)
-      }
-    }
-  }
-  throw last ?? new ModelFailure('bad-request', 'there is no model to call')
-}
-
-async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
+/** One call of one model. Throws a `ModelFailure` or whatever the provider throws, or the abort reason. */
+export async function runAttempt(input: AttemptInput, model: Model): Promise<StepResult> {
   const { clock, limits, live, signal, step } = input
   const request = input.request(model)
   const aborter = new AbortController()
@@ -113,7 +60,7 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
           finish = part
           return
         }
-        length += part.type === 'tool-call' ? part.tool.length + part.arguments.length + 1 : part.text.length
+        length += lengthOf(part)
         if (length > limits.answerLength) {
           throw new ModelFailure('malformed', `the answer is longer than ${limits.answerLength} characters`)
         }
@@ -196,28 +143,6 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   return { model, ...answer, calls: distinct(answer.calls), reason, usage }
 }
 
-/** A provider is somebody's own code: what it yields is checked before any of it is stored. */
-function checkPart(part: ModelPart): ModelPart {
-  if (isSound(part)) return part
-  throw new ModelFailure('malformed', `a part of type ${String(part.type)} has values of the wrong type`)
-}
-
-/** Makes no objects: it is asked for every piece of an answer. */
-function isSound(part: ModelPart): boolean {
-  switch (part.type) {
-    case 'text':
-      return typeof part.text === 'string'
-    case 'reasoning':
-      return typeof part.text === 'string' && (part.state === undefined || typeof part.state === 'object')
-    case 'tool-call':
-      return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
-    case 'finish':
-      return Object.values(part.usage).every(Number.isSafeInteger)
-    default:
-      return false
-  }
-}
-
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */
 function distinct(calls: readonly StepCall[]): readonly StepCall[] {
   if (calls.length === 0) return calls
@@ -228,11 +153,4 @@ function distinct(calls: readonly StepCall[]): readonly StepCall[] {
     seen.add(call)
     return call === each.call ? each : { ...each, call }
   })
-}
-
-/** A typed error of the provider says that it cannot be used at all; anything else that is thrown may pass. */
-function failureOf(error: unknown): ModelFailure {
-  if (isModelFailure(error)) return error
-  if (isKeelsonError(error)) return new ModelFailure('bad-request', error.message, { cause: error })
-  return new ModelFailure('server', 'the provider threw', { cause: error })
 }

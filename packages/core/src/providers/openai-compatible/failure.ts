@@ -1,10 +1,14 @@
-import { type FailureClass, isModelFailure, ModelFailure } from '../../capabilities/models/index.ts'
+import type { APIError } from 'openai'
+import {
+  type FailureClass,
+  isModelFailure,
+  ModelFailure,
+  type ToolDescription,
+} from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
+import { connectionClass, connectionText, shorten } from '../connection.ts'
 import { retryAfterMs } from '../retry-after.ts'
 import type { Sdk } from './client.ts'
-
-/** A longer text is no message but a page or an echo of the request. */
-const longestMessage = 400
 
 /** Codes and types that servers name in the body of an error; they say more than the status. */
 const byCode: Readonly<Record<string, FailureClass>> = {
@@ -14,21 +18,43 @@ const byCode: Readonly<Record<string, FailureClass>> = {
   exceeded_current_quota_error: 'billing',
   billing_hard_limit_reached: 'billing',
   billing_not_active: 'billing',
+  budget_exceeded: 'billing',
   content_filter: 'content-refused',
   content_policy_violation: 'content-refused',
+  invalid_prompt: 'content-refused',
+  bio_policy: 'content-refused',
+  misalignment_policy_violation: 'content-refused',
+  image_content_policy_violation: 'content-refused',
   rate_limit_exceeded: 'rate-limit',
   rate_limit_error: 'rate-limit',
   invalid_api_key: 'auth',
   authentication_error: 'auth',
   permission_error: 'auth',
+  unsupported_country_region_territory: 'auth',
   overloaded_error: 'overload',
   engine_overloaded: 'overload',
+  server_is_overloaded: 'overload',
+  slow_down: 'overload',
   model_not_found: 'bad-request',
+  data_residency_mismatch: 'bad-request',
+  vector_store_timeout: 'timeout',
 }
 
-/** What went wrong with a call, as the runtime knows it. `hide` takes the secrets out of a text. */
-export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => string): ModelFailure | KeelsonError {
-  if (isModelFailure(error) || isKeelsonError(error)) return error
+/**
+ * What went wrong with a call, as the runtime knows it. `hide` takes the secrets out of a text; `tools` are those of the
+ * request, so that the one that was refused can be named.
+ */
+export function failureOf(
+  error: unknown,
+  sdk: Sdk,
+  hide: (text: string) => string,
+  tools: readonly ToolDescription[] = [],
+): ModelFailure | KeelsonError {
+  if (isKeelsonError(error)) return error
+  if (isModelFailure(error)) {
+    const message = shorten(hide(error.message))
+    return message === error.message ? error : new ModelFailure(error.failure, message, error)
+  }
   const failed = (failure: FailureClass, message: string, detail: { status?: number; retryAfterMs?: number } = {}) =>
     new ModelFailure(failure, shorten(hide(message)), detail)
 
@@ -39,7 +65,7 @@ export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => stri
     const inBody = numberIn(error.code)
     const status = error.status ?? inBody
     const wait = retryAfterMs(error.headers, Date.now())
-    return failed(classOf(status, [error.code, error.type], error.message), error.message, {
+    return failed(classOf(status, [error.code, error.type], error.message), messageOf(error, tools), {
       ...(status === undefined ? {} : { status }),
       ...(wait === undefined ? {} : { retryAfterMs: wait }),
     })
@@ -53,12 +79,29 @@ export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => stri
   return failed(connectionClass(error), connectionText(error))
 }
 
+/** What the server says; of a page, that it is one; of a tool, which. */
+function messageOf(error: APIError, tools: readonly ToolDescription[]): string {
+  const { code, headers, message, param, status } = error
+  if (/html/i.test(headers?.get('content-type') ?? '') || /^\d{3} \s*</.test(message)) {
+    return `the server answered ${status ?? 'the request'} with a page instead of JSON; ${lookAt}`
+  }
+  if (status === 404 && !code) return `${message}; ${lookAt}`
+  const index = /^tools\[(\d+)\]/.exec(param ?? '')?.[1]
+  const named = index === undefined ? undefined : tools[Number(index)]
+  return named ? `the tool "${named.name}" was refused: ${message}` : message
+}
+
+const lookAt = 'is baseURL right, and is there a proxy on the way?'
+
 /** The class of an answer by its status, the codes its body names, and, where both are vague, its words. */
 export function classOf(status: number | undefined, codes: readonly unknown[], message: string): FailureClass {
   for (const code of codes) {
     if (typeof code === 'string' && Object.hasOwn(byCode, code)) return byCode[code] ?? 'bad-request'
   }
-  if (status === undefined) return tooLong.test(message) ? 'context-too-long' : 'server'
+  if (status === undefined) {
+    if (tooLong.test(message)) return 'context-too-long'
+    return codes.some((code) => typeof code === 'string' && blamesRequest.test(code)) ? 'bad-request' : 'server'
+  }
   switch (status) {
     case 401:
       return 'auth'
@@ -83,37 +126,15 @@ export function classOf(status: number | undefined, codes: readonly unknown[], m
   return unpaid.test(message) ? 'billing' : 'bad-request'
 }
 
+/** Codes of failures inside a stream, where there is no status. */
+const blamesRequest = /^invalid_|^(?:unsupported|empty)_image|^image_/
+
 const tooLong =
-  /maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
+  /ContextWindowExceeded|context the overflows|maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
 const refused = /content (?:filter|management|policy)|moderation|flagged/i
 const unpaid = /credit balance|insufficient (?:balance|credits?|funds)/i
-
-function connectionClass(error: unknown): FailureClass {
-  const code = codeIn(error)
-  if (/TIMEOUT|TIMEDOUT/.test(code)) return 'timeout'
-  return code.startsWith('HPE_') ? 'malformed' : 'network'
-}
-
-function connectionText(error: unknown): string {
-  const code = codeIn(error)
-  if (code !== '') return `the connection failed: ${code}`
-  return `the connection failed: ${error instanceof Error ? error.message : 'for an unknown reason'}`
-}
-
-/** The system's code of an error, which may lie a few causes deep. */
-function codeIn(error: unknown): string {
-  let current = error
-  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth++) {
-    const { code, cause } = current as { code?: unknown; cause?: unknown }
-    if (typeof code === 'string' && code !== '') return code
-    current = cause
-  }
-  return ''
-}
 
 const numberIn = (code: unknown): number | undefined => {
   const number = typeof code === 'string' && /^\d{3}$/.test(code) ? Number(code) : code
   return typeof number === 'number' && number >= 400 && number < 600 ? number : undefined
 }
-
-const shorten = (text: string): string => (text.length > longestMessage ? `${text.slice(0, longestMessage)}…` : text)

@@ -38,12 +38,21 @@ const worded: Readonly<Record<string, (error: KeelsonError) => Failure>> = {
   APPROVAL_SETTLED: () => plain(404, 'no pending approval with this id'),
   APPROVAL_NOT_FOUND: () => plain(404, 'no pending approval with this id'),
   MODEL_UNKNOWN: () => plain(503, 'no model provider is configured'),
-  TURN_FAILED: ({ details, message }) =>
-    details?.['reason'] === 'MODEL_FAILED' ? plain(502, upstreamError) : plain(500, message),
+  TURN_FAILED: ({ details, message, retryAfterMs }) => {
+    if (!isProviderFailure(String(details?.['reason']))) return plain(500, message)
+    const headers = retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }
+    return { ...plain(502, upstreamError), headers }
+  },
+  TURN_TIMEOUT: () => plain(502, upstreamError),
   TURN_CANCELLED: ({ message }) => plain(500, message),
   TURN_INTERRUPTED: ({ message }) => plain(500, message),
   LEASE_LOST: () => plain(503, 'another instance answers this message'),
 }
+
+const providerFailures: ReadonlySet<string> = new Set(['MODEL_FAILED', 'MODEL_UNAVAILABLE', 'TURN_TIMEOUT'])
+
+/** True for the codes of turns that failed because no provider has answered, or not in time. */
+export const isProviderFailure = (code: string): boolean => providerFailures.has(code)
 
 /** What callers are told when a model provider fails. */
 export const upstreamError = 'upstream provider error'

@@ -7,6 +7,7 @@ import { checkText, roboticusErrors } from './errors.ts'
 import { sqliteUtc, sqliteUtcText } from './formats.ts'
 import type { Settings } from './options.ts'
 import { titleMaker } from './titles.ts'
+import { limitOf, wholeNumber } from './whole-number.ts'
 
 const section = 'Sessions'
 const longestName = 256
@@ -14,15 +15,8 @@ const longestMessage = 4096
 const usualLimit = 200
 const mostAtOnce = 500
 
-const wholeNumber = z
-  .string()
-  .regex(/^-?\d+$/, 'must be a whole number')
-  .transform(Number)
-
 const page = z.object({
-  limit: wholeNumber
-    .optional()
-    .transform((limit) => (limit === undefined ? usualLimit : Math.min(Math.max(limit, 1), mostAtOnce))),
+  limit: limitOf(usualLimit, mostAtOnce),
   offset: wholeNumber.optional().transform((offset) => Math.min(Math.max(offset ?? 0, 0), Number.MAX_SAFE_INTEGER)),
 })
 
