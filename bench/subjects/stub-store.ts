@@ -85,6 +85,7 @@ export function stubStore(): Store {
     breakers: port<Store['breakers']>('breakers', { list: () => Promise.resolve([]) }),
     config: port<Store['config']>('config', { heads: () => Promise.resolve([]) }),
     loop,
+    memory: port<Store['memory']>('memory', {}),
     sessions,
     connectors: port<Store['connectors']>('connectors', {}),
     vault: port<Store['vault']>('vault', {}),

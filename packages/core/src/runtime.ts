@@ -33,6 +33,8 @@ import {
 } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
+import { noteOperations } from './capabilities/memory/index.ts'
+import { createMemory } from './capabilities/memory/service.ts'
 import { type Models, modelOperations, type Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
 import { observatoryOperations } from './capabilities/observatory/index.ts'
@@ -47,7 +49,7 @@ import { createSystem } from './capabilities/system/service.ts'
 import { type Tool, toolsSection } from './capabilities/tools/index.ts'
 import { type VaultOptions, vaultOperations } from './capabilities/vault/index.ts'
 import { createVault } from './capabilities/vault/service.ts'
-import { authorize, createDoor, type Door } from './contract/invoke.ts'
+import { authorize, createCaller, createDoor, type Door } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
@@ -105,6 +107,7 @@ export interface Client {
   readonly config: Door<typeof configOperations>
   readonly connectors: Door<typeof connectorOperations>
   readonly models: Door<typeof modelOperations>
+  readonly notes: Door<typeof noteOperations>
   readonly observatory: Door<typeof observatoryOperations>
   readonly providerKeys: Door<typeof providerKeyOperations>
   readonly realtime: Door<typeof realtimeOperations>
@@ -222,6 +225,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     told: store.changes !== undefined,
     report: reportError,
   })
+  const memory = createMemory({ store: store.memory, clock, newId })
+  // What agents may do for their users through tools; turns are not among it, they would never end.
+  const call = createCaller([noteOperations, memory.notes])
   const loop = createLoop({
     store: store.loop,
     sessions: store.sessions,
@@ -237,6 +243,11 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     limits,
     instance,
     ready,
+    memory,
+    callAs(owner) {
+      const context = { principal: { ...owner, roles: [], via: 'agent', ambient: false } }
+      return (operation, input) => call(context, operation, input)
+    },
     report: reportError,
   })
   const held = createHeldTurns({ store: store.loop, runner: loop.runner, instance, report: reportError })
@@ -281,6 +292,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     config: createDoor(configOperations, config, ready),
     connectors: createDoor(connectorOperations, connectors.operations, ready),
     models: createDoor(modelOperations, models, ready),
+    notes: createDoor(noteOperations, memory.notes, ready),
     observatory: createDoor(observatoryOperations, observatory, ready),
     providerKeys: createDoor(providerKeyOperations, providerKeys.operations, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
@@ -322,6 +334,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
     get models() {
       return new doors.models(this.#context)
+    }
+    get notes() {
+      return new doors.notes(this.#context)
     }
     get observatory() {
       return new doors.observatory(this.#context)

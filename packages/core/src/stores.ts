@@ -3,6 +3,7 @@ import type { BreakerStore } from './capabilities/breakers/index.ts'
 import type { ConfigHead, ConfigStore } from './capabilities/config/index.ts'
 import type { ConnectorStore } from './capabilities/connectors/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
+import type { MemoryStore } from './capabilities/memory/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import type { VaultStore } from './capabilities/vault/index.ts'
 import { defineErrors } from './kernel/errors.ts'
@@ -38,6 +39,17 @@ export type {
 } from './capabilities/loop/index.ts'
 export { loopErrors } from './capabilities/loop/index.ts'
 export type {
+  MemoryStore,
+  NewNote,
+  Note,
+  NoteFilter,
+  NotePatch,
+  NoteSummary,
+  RecalledNote,
+  SearchTerm,
+  Topic,
+} from './capabilities/memory/index.ts'
+export type {
   ContextSegment,
   Message,
   NewMessage,
@@ -68,6 +80,7 @@ export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
+export { foldText, searchWords } from './kernel/search-words.ts'
 
 /** What another instance has written to: a turn, by its id, a breaker, by its provider, or where a pointer is now. */
 export type StoreChange = { readonly turn: string } | { readonly breaker: string } | { readonly config: ConfigHead }
@@ -85,6 +98,7 @@ export interface Store {
   readonly breakers: BreakerStore
   readonly connectors: ConnectorStore
   readonly loop: LoopStore
+  readonly memory: MemoryStore
   readonly sessions: SessionStore
   readonly vault: VaultStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */

@@ -6,12 +6,13 @@ import { createConfigStore } from './config.ts'
 import { createConnectorStore } from './connectors.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
+import { createMemoryStore } from './memory.ts'
 import { createMigrator } from './migrate.ts'
 import type { Database } from './schema.ts'
 import { createSessionStore } from './sessions.ts'
 import { createVaultStore } from './vault.ts'
 
-export type { Call, Engine, Features, SqlValue, Statement, Work } from './engine.ts'
+export type { Call, Engine, Features, FullText, FullTextQuery, SqlValue, Statement, Work } from './engine.ts'
 
 export interface StoreOptions {
   /** When the schema is brought up to date: as the store opens, or only by `migrate()`. */
@@ -58,6 +59,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
     config: createConfigStore(db, engine),
     connectors: createConnectorStore(db, engine),
     loop: createLoopStore(db, engine),
+    memory: createMemoryStore(db, engine),
     sessions: createSessionStore(db, engine),
     vault: createVaultStore(db, engine),
     exclusive: engine.features.exclusive,

@@ -25,6 +25,9 @@ describeStore('postgresStore', {
       'vault_entries',
       'connector_health',
       ...config,
+      'notes',
+      'note_owners',
+      'note_words',
     ]
     await pool.query(`truncate ${tables.map((table) => `"${schema}".${table}`).join(', ')}`)
     return { store, close: async () => {} }

@@ -4,6 +4,7 @@ import { describeBreakers } from './breakers.ts'
 import { describeConfig } from './config.ts'
 import { describeConnectors } from './connectors.ts'
 import { describeLoop } from './loop.ts'
+import { describeMemory } from './memory.ts'
 import type { StoreSubject } from './scene.ts'
 import { describeSessions } from './sessions.ts'
 import { describeSelections } from './sessions-selections.ts'
@@ -25,5 +26,6 @@ export function describeStore(name: string, subject: StoreSubject): void {
     describeConfig(subject)
     describeVault(subject)
     describeConnectors(subject)
+    describeMemory(subject)
   })
 }

@@ -137,7 +137,7 @@ test('a typed client can call every route of a server', async () => {
     [[callTool('book', { room: 'garden' }), callTool('book', { room: 'tower' })], say('I asked for both.')],
     { otherwise: say('All is well.') },
   )
-  await using server = await roboticusServer({ model, agents: [assistant({ tools: [book] })], vault: testVault() })
+  await using server = await roboticusServer({ model, agents: [assistant({ tools: [book] })] })
   const called = new Map<string, number>()
   const results = await callEverything({ baseUrl: server.origin, apiKey }, (method, path, status) => {
     if (!called.has(`${method} ${path}`)) called.set(`${method} ${path}`, status)

@@ -4,6 +4,7 @@ import { config1 } from './config-1.ts'
 import { connectors1 } from './connectors-1.ts'
 import { loop1 } from './loop-1.ts'
 import { loop2 } from './loop-2.ts'
+import { memory1 } from './memory-1.ts'
 import type { Migration } from './migration.ts'
 import { sessions1 } from './sessions-1.ts'
 import { vault1 } from './vault-1.ts'
@@ -15,6 +16,7 @@ export const migrations: readonly Migration[] = [
   approvals1,
   breakers1,
   loop2,
+  memory1,
   config1,
   vault1,
   connectors1,

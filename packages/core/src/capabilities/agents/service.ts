@@ -8,6 +8,7 @@ import {
   type ConfigSnapshot,
   emptyContent,
 } from '../config/index.ts'
+import type { RecallOptions } from '../memory/index.ts'
 import { configuredTool, type Tool, type ToolOverrides } from '../tools/index.ts'
 import type { Agent, AgentDefinition } from './agent.ts'
 import { type AgentEntry, problemsOfEntry } from './agent-entry.ts'
@@ -48,6 +49,10 @@ export function defineAgent(definition: AgentDefinition): Agent {
   if (maxOutputTokens !== null && (!Number.isInteger(maxOutputTokens) || maxOutputTokens < 1)) {
     throw invalid('maxOutputTokens must be a positive integer')
   }
+  const { recall = null } = definition
+  if (recall !== null && !isRecall(recall)) {
+    throw invalid('recall takes { notes: boolean, tokens?: a whole number from 100 to 100,000 }')
+  }
   return Object.freeze({
     id: definition.id,
     name: definition.name ?? definition.id,
@@ -60,8 +65,12 @@ export function defineAgent(definition: AgentDefinition): Agent {
     maxOutputTokens,
     temperature: definition.temperature ?? null,
     output: outputOf(definition, invalid),
+    recall: recall === null ? null : { ...recall },
   })
 }
+
+const isRecall = ({ notes, tokens = 1_000 }: RecallOptions): boolean =>
+  typeof notes === 'boolean' && Number.isInteger(tokens) && tokens >= 100 && tokens <= 100_000
 
 /** The agents that one content of the configuration makes of the code layer. */
 export interface AgentSet {
@@ -202,8 +211,9 @@ type ToolEntries = Readonly<Record<string, ToolOverrides>>
 const codeless = { models: [] } as unknown as AgentDefinition
 
 /** What an agent is, as JSON. Its tools are told apart by what the model sees of them. */
-const definitionOf = ({ tools, output, ...agent }: Agent): JsonObject => ({
+const definitionOf = ({ tools, output, recall, ...agent }: Agent): JsonObject => ({
   ...agent,
+  recall: recall === null ? null : { ...recall },
   output: output === null ? null : { name: output.name, schema: output.schema },
   tools: tools.map(({ name, description, parameters, risk }) => ({ name, description, parameters, risk })),
 })

@@ -140,6 +140,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           clock,
           newId,
           limits,
+          memory: dependencies.memory,
+          callAs: dependencies.callAs,
           signal,
           toolSignal,
           stopping: stopping.signal,
