@@ -19,7 +19,9 @@ import { createProviderKeys } from './capabilities/config/provider-keys.ts'
 import { createConfig } from './capabilities/config/service.ts'
 import { createSettings } from './capabilities/config/setting-values.ts'
 import { settingsSection } from './capabilities/config/settings.ts'
+import { configuredConnectors } from './capabilities/connectors/configured.ts'
 import { type ConnectorDriver, connectorOperations } from './capabilities/connectors/index.ts'
+import { connectorsSection } from './capabilities/connectors/section.ts'
 import { createConnectors } from './capabilities/connectors/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
@@ -143,6 +145,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const { store, clock = systemClock, newId = newUuid, deciders = 'operator' } = options
   const { stopMs = 10_000, leaseMs = 15_000 } = options
   const limits = limitsOf(options.limits)
+  const allowProcesses = options.allowProcesses === true
   const instance = newId()
 
   const reportError = (error: unknown, where: string) => {
@@ -169,25 +172,22 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     clock,
     instance,
     exclusive: store.exclusive,
-    names: () => configuredProviders,
+    names: async (tenant) => providersOf(models, await usableAgents({ tenant })),
     relieve: (provider) => models.meter.relieve(provider),
     report: reportError,
   })
-  const models = createModels({ providers: options.providers, gate: breakers, sessions: store.sessions, clock })
+  const models = createModels({
+    providers: options.providers,
+    gate: breakers,
+    sessions: store.sessions,
+    clock,
+    keyOf: (tenant, provider) => providerKeys.keyOf(tenant, provider),
+  })
   const vault = createVault({
     store: store.vault,
     clock,
     options: options.vault,
     besideDatabase: () => store.vaultKeyFile?.(),
-  })
-  const connectors = createConnectors({
-    driver: options.connectors,
-    definitions: undefined,
-    store: store.connectors,
-    vault: vault.vault,
-    clock,
-    allowProcesses: options.allowProcesses === true,
-    report: reportError,
   })
   const agents = createAgents({
     definitions: options.agents,
@@ -195,12 +195,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     hasModel: (id) => models.find(id) !== null,
     active: (tenant) => config.reader.active(tenant),
   })
-  const configuredProviders = providersOf(models, agents.within(emptyContent).all)
   const definitions = options.settings ?? {}
   /** What can be configured: each capability's own section. */
   const sections: readonly ConfigSection[] = [
     agents.section,
     toolsSection(agents.tools),
+    connectorsSection({ driver: options.connectors, allowProcesses }),
     settingsSection(definitions),
     surfacesSection,
   ]
@@ -209,6 +209,16 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     sections,
     clock,
     keep: options.keepGenerations ?? 1_000,
+    activated: (tenant) => connectors.follow(tenant),
+    report: reportError,
+  })
+  const connectors = createConnectors({
+    driver: options.connectors,
+    allowProcesses,
+    definitions: configuredConnectors({ reader: config.reader, change: config.change }),
+    store: store.connectors,
+    vault: vault.vault,
+    clock,
     report: reportError,
   })
   const settings = createSettings({ definitions, config, vault: vault.vault, report: reportError })
@@ -235,6 +245,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     agents,
     config: config.reader,
     equip: connectors.equip,
+    release: connectors.release,
     models,
     gate: breakers,
     realtime,

@@ -11,6 +11,8 @@ export interface AgentEntry {
   readonly models?: readonly string[]
   /** Names of tools that the code has registered. */
   readonly tools?: readonly string[]
+  /** Names of connectors, or `*` for all. */
+  readonly connectors?: '*' | readonly string[]
   readonly maxSteps?: number
   readonly maxOutputTokens?: number | null
   readonly temperature?: number | null
@@ -27,6 +29,7 @@ const checks: Readonly<Record<keyof AgentEntry, { readonly want: string; holds(v
   instructions: { want: 'a text', holds: isText },
   models: { want: 'a list of provider/model', holds: areTexts },
   tools: { want: 'a list of names of tools', holds: areTexts },
+  connectors: { want: "'*' or a list of names of connectors", holds: (value) => value === '*' || areTexts(value) },
   maxSteps: { want: 'a positive whole number', holds: isCount },
   maxOutputTokens: { want: 'a positive whole number, or null', holds: (value) => value === null || isCount(value) },
   temperature: {

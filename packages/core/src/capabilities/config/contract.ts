@@ -38,7 +38,8 @@ export type ConfigPatch = { readonly [section: string]: { readonly [id: string]:
  */
 export type Numbering = 'append' | 'reuse'
 
-interface Change {
+/** What is noted of a change, and what it goes by. */
+export interface ChangeNote {
   /** The generation that the caller believes to be active; `CONFIG_CONFLICT` when another one is. @default whatever is active */
   readonly expected?: number
   readonly description?: string
@@ -49,17 +50,17 @@ interface Change {
   readonly numbering?: Numbering
 }
 
-export interface ChangeConfig extends Change {
+export interface ChangeConfig extends ChangeNote {
   readonly patch: ConfigPatch
   /** False stores the generation for later: it is checked when it is activated. @default true */
   readonly activate?: boolean
 }
 
-export interface ActivateGeneration extends Pick<Change, 'expected'> {
+export interface ActivateGeneration extends Pick<ChangeNote, 'expected'> {
   readonly generation: number
 }
 
-export interface RollBack extends Change {
+export interface RollBack extends ChangeNote {
   readonly generation: number
 }
 
@@ -158,7 +159,7 @@ export interface SettingState {
   readonly pending?: Json
 }
 
-export interface SetSettings extends Change {
+export interface SetSettings extends ChangeNote {
   /** By key: a value, or null for the default. All of them or none. */
   readonly values: { readonly [key: string]: Json }
 }

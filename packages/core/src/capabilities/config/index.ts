@@ -1,5 +1,6 @@
 export type {
   ChangeConfig,
+  ChangeNote,
   CodeDrift,
   ConfigChanged,
   ConfigDifference,

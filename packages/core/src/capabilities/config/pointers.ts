@@ -29,7 +29,8 @@ export interface Pointers {
 
 const nowhere: Pointer = Object.freeze({ active: 0, revision: 0, first: 0 })
 
-export function createPointers(store: Pick<ConfigStore, 'head' | 'heads'>): Pointers {
+/** `left` is told of each tenant whose pointer has moved since this process first saw it. */
+export function createPointers(store: Pick<ConfigStore, 'head' | 'heads'>, left: (tenant: string) => void): Pointers {
   const pointers = new Map<string, Pointer>()
   let revision = 0
   /** True while every tenant that has a pointer is in memory: one that is not has none. */
@@ -44,6 +45,7 @@ export function createPointers(store: Pick<ConfigStore, 'head' | 'heads'>): Poin
     pointers.delete(head.tenant)
     const { active, revision: at, tenant } = head
     pointers.set(tenant, { active, revision: at, first: before?.first ?? (loaded && complete ? 0 : active) })
+    if (loaded && active !== (before?.active ?? 0)) left(tenant)
     if (pointers.size <= mostTenants) return
     complete = false
     for (const oldest of pointers.keys()) {

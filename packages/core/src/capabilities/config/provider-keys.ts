@@ -74,7 +74,7 @@ export function createProviderKeys({ vault, clock, has }: ProviderKeysDependenci
       const known = kept.get(place)
       if (known && clock.now() < known.until) return known.key
       const asked = reading.get(place)
-      if (asked) return asked
+      if (asked !== undefined) return asked
       const mine = () => reading.get(place) === asking
       const asking: Promise<string | null> = read(place, tenant, provider, mine).finally(() => {
         if (mine()) reading.delete(place)

@@ -33,6 +33,8 @@ export interface ConfigDependencies {
   readonly clock: Clock
   /** How many of the newest generations stay. */
   readonly keep: number
+  /** Told of each tenant for which another generation became active, here or elsewhere. Must not throw. */
+  activated(tenant: string): void
   report(error: unknown, where: string): void
 }
 
@@ -50,10 +52,10 @@ export interface Config extends Implementation<typeof configOperations> {
 
 type Wanted = Pick<ChangeConfig, 'author' | 'description' | 'expected' | 'numbering' | 'trigger'>
 
-export function createConfig({ store, sections, clock, keep, report }: ConfigDependencies): Config {
+export function createConfig({ store, sections, clock, keep, activated, report }: ConfigDependencies): Config {
   const names = new Set(sections.map(({ name }) => name))
   if (names.size !== sections.length) throw new Error('two sections of the configuration have one name')
-  const pointers = createPointers(store)
+  const pointers = createPointers(store, activated)
   const snapshots = createSnapshots(store, pointers, names, (tenant, content) => {
     problemsOf(sections, tenant, content).then(
       (problems) => {

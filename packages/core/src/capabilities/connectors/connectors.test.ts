@@ -15,6 +15,9 @@ const as = (tenant: string): CallContext => ({
   principal: { tenant, subject: 'boss', roles: ['operator'], via: 'code', ambient: false },
 })
 const acme = as('acme')
+/** A turn of a tenant's, one at a time. */
+const turnOf = (tenant: string) => ({ id: 'turn', tenant })
+const never = new AbortController().signal
 const agent = defineAgent({ id: 'a', instructions: 'x', models: ['p/m'], connectors: '*' })
 const toolNames = ({ tools }: { tools: readonly { name: string }[] }) => tools.map(({ name }) => name)
 
@@ -88,12 +91,12 @@ function fakeDefinitions() {
   const none: readonly ConnectorDefinition[] = []
   const definitions: ConnectorDefinitions = {
     list: (tenant) => lists.get(tenant) ?? none,
-    async put({ principal: { tenant } }, definition, trigger) {
+    async put({ principal: { tenant } }, definition, { trigger = '' }) {
       triggers.push(trigger)
       const others = (lists.get(tenant) ?? []).filter(({ name }) => name !== definition.name)
       lists.set(tenant, [...others, definition])
     },
-    async remove({ principal: { tenant } }, name, trigger) {
+    async remove({ principal: { tenant } }, name, { trigger = '' }) {
       triggers.push(trigger)
       lists.set(
         tenant,
@@ -152,7 +155,7 @@ describe('an operator', () => {
     })
     expect(JSON.stringify([added, [...registry.lists]])).not.toContain('Bearer')
     expect(await vault.get('acme', 'connector/web')).toBe('{"authorization":"Bearer x"}')
-    expect(toolNames(await equip(agent, 'acme'))).toEqual(['web__one', 'web__two'])
+    expect(toolNames(await equip(agent, turnOf('acme'), never))).toEqual(['web__one', 'web__two'])
     expect(fake.opened[0]).toMatchObject({ secrets: { authorization: 'Bearer x' }, trusted: false })
     expect(await ops.list(acme, undefined)).toMatchObject([
       { status: 'connected', operationalState: 'healthy', toolCount: 2 },
@@ -212,7 +215,7 @@ describe('an operator', () => {
   it('changes one: the connection is made anew, agents get the new tools, other fields stay', async () => {
     const { equip, fake, ops } = await open()
     await ops.add(acme, { name: 'web', transport: http, displayName: 'Web', risks: { one: 'safe' } })
-    const before = await equip(agent, 'acme')
+    const before = await equip(agent, turnOf('acme'), never)
     fake.tools = [remote('three')]
     const changed = await ops.update(acme, { name: 'web', transport: { ...http, url: 'https://example.test/v2' } })
     expect(changed).toMatchObject({
@@ -221,10 +224,10 @@ describe('an operator', () => {
       transport: { url: 'https://example.test/v2' },
     })
     await until(() => fake.closed.length === 1)
-    const after = await equip(agent, 'acme')
+    const after = await equip(agent, turnOf('acme'), never)
     expect([toolNames(before), toolNames(after)]).toEqual([['web__one', 'web__two'], ['web__three']])
     await ops.update(acme, { name: 'web', enabled: false })
-    expect(toolNames(await equip(agent, 'acme'))).toEqual([])
+    expect(toolNames(await equip(agent, turnOf('acme'), never))).toEqual([])
     expect(await ops.get(acme, { name: 'web' })).toMatchObject({
       status: 'disabled',
       operationalState: 'setup_incomplete',
@@ -252,7 +255,7 @@ describe('an operator', () => {
     await ops.remove(acme, { name: 'web' })
     expect(await ops.list(acme, undefined)).toEqual([])
     expect(await vault.get('acme', 'connector/web')).toBeNull()
-    expect(toolNames(await equip(agent, 'acme'))).toEqual([])
+    expect(toolNames(await equip(agent, turnOf('acme'), never))).toEqual([])
     await expect(ops.remove(acme, { name: 'web' })).rejects.toThrow(code('CONNECTOR_NOT_FOUND'))
     fake.failure = null
     const again = await ops.add(acme, { name: 'web', transport: http, enabled: false })
@@ -264,8 +267,8 @@ describe('an operator', () => {
     await ops.add(acme, { name: 'web', transport: http })
     expect((await ops.list(as('other'), undefined)).map(({ name }) => name)).toEqual(['shared'])
     await expect(ops.remove(as('other'), { name: 'web' })).rejects.toThrow(code('CONNECTOR_NOT_FOUND'))
-    expect(toolNames(await equip(agent, 'other'))).toEqual(['shared__one', 'shared__two'])
-    expect(toolNames(await equip(agent, 'acme'))).toHaveLength(4)
+    expect(toolNames(await equip(agent, turnOf('other'), never))).toEqual(['shared__one', 'shared__two'])
+    expect(toolNames(await equip(agent, turnOf('acme'), never))).toHaveLength(4)
   })
 
   it('may change what the code defines, and not remove it', async () => {
@@ -295,12 +298,16 @@ describe('a link', () => {
     const { equip, fake } = await open(fakeDriver([{ name: 'web', transport: { ...http, headers: [] } }]))
     const gate = Promise.withResolvers<void>()
     fake.hold = gate.promise
-    const agents = [equip(agent, 'acme'), equip(agent, 'acme'), equip(agent, 'acme')]
+    const agents = [
+      equip(agent, turnOf('acme'), never),
+      equip(agent, turnOf('acme'), never),
+      equip(agent, turnOf('acme'), never),
+    ]
     gate.resolve()
     const [first, ...others] = await Promise.all(agents)
     expect(fake.opened).toHaveLength(1)
     expect(toolNames(first ?? agent)).toHaveLength(2)
-    expect(equip(agent, 'acme')).toBe(others.at(-1))
+    expect(equip(agent, turnOf('acme'), never)).toBe(others.at(-1))
   })
 
   it('that is stopped while it connects stays stopped', async () => {
@@ -324,7 +331,7 @@ describe('a link', () => {
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(fake.opened).toHaveLength(limits.attempts)
     fake.failure = null
-    expect(toolNames(await equip(agent, 'acme'))).toHaveLength(2)
+    expect(toolNames(await equip(agent, turnOf('acme'), never))).toHaveLength(2)
     fake.failure = new ConnectionFailure('never', { permanent: true })
     await expect(ops.restart(acme, { name: 'web' })).rejects.toThrow(code('CONNECTOR_FAILED'))
     expect(await ops.get(acme, { name: 'web' })).toMatchObject({
@@ -335,17 +342,17 @@ describe('a link', () => {
 
   it('keeps its tools while the connection is lost, so that a prompt stays the same', async () => {
     const { equip, fake, ops } = await open(fakeDriver([{ name: 'web', transport: { ...http, headers: [] } }]))
-    const before = await equip(agent, 'acme')
+    const before = await equip(agent, turnOf('acme'), never)
     fake.failure = new ConnectionFailure('still down')
     fake.opened[0]?.ended(new ConnectionFailure('lost'))
-    expect(await equip(agent, 'acme')).toBe(before)
+    expect(await equip(agent, turnOf('acme'), never)).toBe(before)
     expect((await ops.get(acme, { name: 'web' })).operationalState).toBe('failing')
     const [tool] = before.tools
     const context = { signal: new AbortController().signal } as never
     await expect(Promise.resolve(tool?.execute({}, context))).rejects.toThrow(/lost|still down/)
     fake.failure = null
     await until(async () => (await ops.get(acme, { name: 'web' })).status === 'connected')
-    expect(await equip(agent, 'acme')).toBe(before)
+    expect(await equip(agent, turnOf('acme'), never)).toBe(before)
     expect(await tool?.execute({}, context)).toBe('called one')
   })
 
@@ -354,7 +361,7 @@ describe('a link', () => {
     const broken = { ...remote('broken'), inputSchema: { type: 'array' } }
     const huge = { ...remote('huge'), inputSchema: { type: 'object', description: 'x'.repeat(70_000) } }
     fake.tools = [broken, huge, ...['a', 'b', 'c', 'd', 'e'].map(remote)]
-    expect(toolNames(await equip(agent, 'acme'))).toEqual(['web__a', 'web__b', 'web__c', 'web__d'])
+    expect(toolNames(await equip(agent, turnOf('acme'), never))).toEqual(['web__a', 'web__b', 'web__c', 'web__d'])
     expect(reported).toHaveLength(3)
   })
 
@@ -364,8 +371,8 @@ describe('a link', () => {
       transport: { ...http, headers: name === 'down' ? ['key'] : [] },
     }))
     const { equip } = await open(fakeDriver(definitions))
-    expect(toolNames(await equip(agent, 'acme'))).toEqual(['up__one', 'up__two'])
+    expect(toolNames(await equip(agent, turnOf('acme'), never))).toEqual(['up__one', 'up__two'])
     const picky = defineAgent({ id: 'b', instructions: 'x', models: ['p/m'], connectors: ['up', 'down'] })
-    await expect(Promise.resolve(equip(picky, 'acme'))).rejects.toThrow(code('CONNECTOR_SECRET_MISSING'))
+    await expect(Promise.resolve(equip(picky, turnOf('acme'), never))).rejects.toThrow(code('CONNECTOR_SECRET_MISSING'))
   })
 })

@@ -1,5 +1,6 @@
 import { operation } from '../../contract/operation.ts'
 import type { JsonObject } from '../../kernel/json.ts'
+import type { ChangeNote } from '../config/index.ts'
 import type { Risk } from '../tools/index.ts'
 import type { ConnectorDefinition } from './connector.ts'
 
@@ -37,15 +38,13 @@ export type GivenTransport =
     }
   | { readonly type: 'http'; readonly url: string; readonly headers?: readonly string[] }
 
-interface ConnectorFields {
+interface ConnectorFields extends ChangeNote {
   readonly displayName?: string
   readonly enabled?: boolean
   readonly trustAnnotations?: boolean
   readonly risks?: { readonly [tool: string]: Risk }
   /** Values by environment variable or header: stored in the vault, in place of all that were there. */
   readonly secrets?: { readonly [name: string]: string }
-  /** For the record of the change, where changes are recorded. */
-  readonly trigger?: string
 }
 
 export interface AddConnector extends ConnectorFields {
@@ -56,6 +55,12 @@ export interface AddConnector extends ConnectorFields {
 export interface UpdateConnector extends ConnectorFields {
   readonly name: string
   readonly transport?: GivenTransport
+}
+
+export interface RemoveConnector extends ChangeNote {
+  readonly name: string
+  /** @default false */
+  readonly keepSecrets?: boolean
 }
 
 export interface ConnectorTool {
@@ -90,6 +95,8 @@ const defining = [
   'CONNECTOR_INVALID',
   'CONNECTOR_COMMAND_INVALID',
   'CONNECTOR_PROCESSES_OFF',
+  'CONFIG_INVALID',
+  'CONFIG_CONFLICT',
   'VAULT_UNCONFIGURED',
 ] as const
 
@@ -106,9 +113,9 @@ export const connectorOperations = {
   /** What is left out stays. A connection that is open is made anew. */
   update: operation<UpdateConnector, Connector>({ ...write, errors: [...named, ...defining] }),
   /** Ends its connection. Its secrets go with it unless they are to stay. */
-  remove: operation<{ readonly name: string; readonly keepSecrets?: boolean; readonly trigger?: string }, void>({
+  remove: operation<RemoveConnector, void>({
     ...write,
-    errors: [...named, 'CONNECTORS_FIXED'],
+    errors: [...named, 'CONNECTORS_FIXED', 'CONFIG_INVALID', 'CONFIG_CONFLICT'],
   }),
   /** Connects, unless it is connected, and waits for it. */
   start: operation<{ readonly name: string }, Connector>({ ...write, errors: connecting }),

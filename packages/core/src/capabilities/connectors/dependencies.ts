@@ -1,5 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts'
 import type { CallContext } from '../../kernel/context.ts'
+import type { ChangeNote } from '../config/index.ts'
 import type { Vault } from '../vault/index.ts'
 import type { ConnectorDefinition } from './connector.ts'
 import type { ConnectorDriver } from './driver.ts'
@@ -9,9 +10,13 @@ import type { ConnectorStore } from './store.ts'
 export interface ConnectorDefinitions {
   /** The same list as before while nothing has changed; at once, when it is known. */
   list(tenant: string): readonly ConnectorDefinition[] | Promise<readonly ConnectorDefinition[]>
-  /** Adds or replaces. Rejects with why it may not be. */
-  put(context: CallContext, definition: ConnectorDefinition, trigger: string): Promise<void>
-  remove(context: CallContext, name: string, trigger: string): Promise<void>
+  /** Adds or replaces. Rejects with why it may not be; with `CONNECTOR_EXISTS` one that was to be `absent`. */
+  put(
+    context: CallContext,
+    definition: ConnectorDefinition,
+    note: ChangeNote & { readonly absent?: boolean },
+  ): Promise<void>
+  remove(context: CallContext, name: string, note: ChangeNote): Promise<void>
 }
 
 export interface ConnectorsDependencies {

@@ -8,6 +8,7 @@ export type {
   ConnectorTest,
   ConnectorTool,
   GivenTransport,
+  RemoveConnector,
   UpdateConnector,
 } from './contract.ts'
 export { connectorOperations } from './contract.ts'

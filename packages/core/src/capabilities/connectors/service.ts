@@ -1,23 +1,33 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { CallContext } from '../../kernel/context.ts'
 import type { Agent } from '../agents/index.ts'
+import type { ChangeNote } from '../config/index.ts'
 import { checkProgram, splitCommand } from './command.ts'
 import { type ConnectorDefinition, checkDefinition, jsonOf, secretNames } from './connector.ts'
 import type { AddConnector, Connector, connectorOperations, GivenTransport, UpdateConnector } from './contract.ts'
 import type { ConnectorDefinitions, ConnectorsDependencies } from './dependencies.ts'
 import { connectorErrors } from './errors.ts'
 import type { Link } from './link.ts'
-import { Tenants } from './tenants.ts'
+import { type TenantLinks, Tenants } from './tenants.ts'
 
 const mostConnectors = 1_000
+
+export interface EquippedTurn {
+  readonly id: string
+  readonly tenant: string
+}
 
 export interface Connectors {
   readonly operations: Implementation<typeof connectorOperations>
   /**
    * The agent with the tools of its connectors, the same object while nothing has changed. Fails when one that the agent
-   * names cannot be connected to; of all (`*`) those that can be are taken.
+   * names cannot be connected to; of all (`*`) those that can be are taken. They stay usable until the turn is released,
+   * also when they are taken out of the configuration meanwhile, unless the signal was aborted before.
    */
-  equip(agent: Agent, tenant: string): Agent | Promise<Agent>
+  equip(agent: Agent, turn: EquippedTurn, signal: AbortSignal): Agent | Promise<Agent>
+  release(turn: string): void
+  /** Starts, restarts and stops what another generation has changed. What nobody has used here yet waits for its use. */
+  follow(tenant: string): void
   /** Ends every connection and every program. */
   stop(): Promise<void>
 }
@@ -26,7 +36,7 @@ export interface Connectors {
 export const secretsEntry = (name: string): string => `connector/${name}`
 
 export function createConnectors(dependencies: ConnectorsDependencies): Connectors {
-  const { allowProcesses, clock, definitions, driver, store, vault } = dependencies
+  const { allowProcesses, clock, definitions, driver, report, store, vault } = dependencies
   for (const definition of driver?.definitions ?? []) checkDefinition(definition)
   const tenants = driver ? new Tenants({ ...dependencies, driver }) : null
 
@@ -99,7 +109,7 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
     context: CallContext,
     definition: ConnectorDefinition,
     secrets: AddConnector['secrets'],
-    trigger: string,
+    note: ChangeNote & { readonly absent?: boolean },
   ): Promise<void> {
     const { tenant } = context.principal
     checkSecrets(checkDefinition(definition), secrets)
@@ -107,8 +117,17 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
     const changes = !known || JSON.stringify(jsonOf(known)) !== JSON.stringify(jsonOf(definition))
     const registry = changes ? changeable() : null
     // First what it needs: a connector that is there without its secrets would fail at its first start.
+    const before = secrets && registry ? await vault.get(tenant, secretsEntry(definition.name)) : null
     await keepSecrets(tenant, definition.name, secrets)
-    await registry?.put(context, definition, trigger)
+    try {
+      await registry?.put(context, definition, note)
+    } catch (error) {
+      if (secrets) {
+        const kept = before === null ? {} : (JSON.parse(before) as Readonly<Record<string, string>>)
+        await keepSecrets(tenant, definition.name, kept).catch((failure) => report(failure, 'connectors'))
+      }
+      throw error
+    }
   }
 
   const operations: Connectors['operations'] = {
@@ -122,7 +141,7 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
       checkDefinition(definition)
       if (known.link(input.name))
         throw connectorErrors.CONNECTOR_EXISTS({ message: `there is a connector ${input.name}` })
-      await save(context, definition, input.secrets, input.trigger ?? 'connector_add')
+      await save(context, definition, input.secrets, { ...noteOf(input, 'connector_add'), absent: true })
       await store.register(tenant, input.name, clock.now())
       inBackground((await present().of(tenant)).link(input.name))
       return await shown(tenant, input.name)
@@ -133,7 +152,7 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
       const { definition: before } = await linkOf(tenant, input.name)
       const transport = input.transport ? transportOf(input.transport, input.secrets) : before.transport
       const definition = definitionOf(input.name, transport, { ...before, ...withoutUndefined(input) })
-      await save(context, definition, input.secrets, input.trigger ?? 'connector_update')
+      await save(context, definition, input.secrets, noteOf(input, 'connector_update'))
       const link = (await present().of(tenant)).link(input.name)
       // Other secrets alone make no other definition.
       if (input.secrets && link?.definition === before) await link.stop('idle')
@@ -141,15 +160,17 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
       return await shown(tenant, input.name)
     },
 
-    async remove(context, { keepSecrets: keep = false, name, trigger = 'connector_remove' }) {
+    async remove(context, { keepSecrets: keep = false, name, ...note }) {
       const { tenant } = context.principal
-      await linkOf(tenant, name)
+      const link = await linkOf(tenant, name)
       if ((await present().of(tenant)).sourceOf(name) === 'code') {
         throw connectorErrors.CONNECTORS_FIXED({
           message: `the connector "${name}" is defined in code; disable it instead`,
         })
       }
-      await changeable().remove(context, name, trigger)
+      await changeable().remove(context, name, noteOf(note, 'connector_remove'))
+      // Whoever removes it wants its program gone, also while turns still have it.
+      await link.stop()
       if (!keep) await vault.remove(tenant, secretsEntry(name))
       await store.remove(tenant, name)
       await present().of(tenant)
@@ -193,15 +214,29 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
   return {
     operations,
 
-    equip(agent, tenant) {
+    equip(agent, turn, signal) {
       if (agent.connectors.length === 0) return agent
-      const known = present().of(tenant)
-      return known instanceof Promise ? known.then((links) => links.equip(agent)) : known.equip(agent)
+      const all = present()
+      const known = all.of(turn.tenant)
+      const equip = (links: TenantLinks) => {
+        if (!signal.aborted) all.hold(turn.id, links.hold(agent))
+        return links.equip(agent)
+      }
+      return known instanceof Promise ? known.then(equip) : equip(known)
+    },
+
+    release: (turn) => tenants?.release(turn),
+
+    follow(tenant) {
+      tenants?.follow(tenant).catch((error) => report(error, 'connectors'))
     },
 
     stop: async () => tenants?.stop(),
   }
 }
+
+const noteOf = ({ author, description, expected, numbering, trigger }: ChangeNote, preset: string): ChangeNote =>
+  withoutUndefined({ author, description, expected, numbering, trigger: trigger ?? preset }) as ChangeNote
 
 const withoutUndefined = <Value extends object>(value: Value): Partial<Value> =>
   Object.fromEntries(Object.entries(value).filter((entry) => entry[1] !== undefined)) as Partial<Value>

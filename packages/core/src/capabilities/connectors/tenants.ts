@@ -7,6 +7,7 @@ import type { ConnectorDriver } from './driver.ts'
 import { connectorErrors } from './errors.ts'
 import { HealthNotes } from './health-notes.ts'
 import { Link } from './link.ts'
+import { sameTransport } from './section.ts'
 import type { ConnectorHealth } from './store.ts'
 
 type Dependencies = ConnectorsDependencies & { readonly driver: ConnectorDriver }
@@ -20,6 +21,8 @@ interface Equipped {
 export class Tenants {
   readonly #dependencies: Dependencies
   readonly #tenants = new Map<string, TenantLinks>()
+  /** By turn: lets go of what it was given. */
+  readonly #held = new Map<string, () => void>()
   #stopped = false
 
   constructor(dependencies: Dependencies) {
@@ -41,12 +44,32 @@ export class Tenants {
     return listed.then((list) => known.follow(list))
   }
 
+  hold(turn: string, release: () => void): void {
+    this.release(turn)
+    this.#held.set(turn, release)
+  }
+
+  release(turn: string): void {
+    const release = this.#held.get(turn)
+    if (!release) return
+    this.#held.delete(turn)
+    release()
+  }
+
+  /** Takes the definitions as they are now, and starts what is new, if the tenant was here before. */
+  async follow(tenant: string): Promise<void> {
+    if (this.#stopped || !this.#tenants.has(tenant)) return
+    await (await this.of(tenant)).begin()
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true
     await Promise.all([...this.#tenants.values()].map((links) => links.stop()))
   }
 }
 
+/** Connections that a change opens at the same time, of one tenant. */
+const startsAtOnce = 4
 const noDefinitions: readonly ConnectorDefinition[] = []
 
 /** The links of one tenant, and the agents with their tools. */
@@ -60,6 +83,12 @@ export class TenantLinks {
   /** Goes up with every change of what agents are to get. */
   #version = 0
   readonly #equipped = new WeakMap<Agent, Equipped>()
+  /** How many turns have it. */
+  readonly #holders = new Map<Link, number>()
+  /** Those that are no longer defined and that a turn still has. */
+  readonly #retired = new Set<Link>()
+  /** Those that another generation has brought and that are to be started. */
+  #fresh: Link[] = []
 
   constructor(tenant: string, dependencies: Dependencies) {
     this.#tenant = tenant
@@ -83,10 +112,15 @@ export class TenantLinks {
   /** Takes the definitions as they are now. A link whose definition is the same goes on. */
   follow(listed: readonly ConnectorDefinition[]): this {
     if (listed === this.#listed) return this
+    const first = this.#listed === null
     this.#listed = listed
-    const { driver, report } = this.#dependencies
+    const { driver } = this.#dependencies
     const wanted = new Map(driver.definitions.map((definition) => [definition.name, { definition, trusted: true }]))
-    for (const definition of listed) wanted.set(definition.name, { definition, trusted: false })
+    for (const definition of listed) {
+      const own = driver.definitions.find(({ name }) => name === definition.name)
+      // Where to connect to is the host's word as long as nobody has changed it.
+      wanted.set(definition.name, { definition, trusted: own !== undefined && sameTransport(own, definition) })
+    }
     const before = this.#links
     this.#links = new Map(
       [...wanted].map(([name, { definition, trusted }]) => {
@@ -94,16 +128,55 @@ export class TenantLinks {
         const known = before.get(name)
         const source = driver.definitions.some((each) => each.name === name) ? 'code' : 'operator'
         const link = known?.text === text ? known.link : this.#linkOf(definition, trusted)
+        // What nobody needed before nobody needs now.
+        const asleep = known?.link.status === 'idle' || known?.link.status === 'stopped'
+        if (!first && link !== known?.link && !asleep && definition.enabled !== false) this.#fresh.push(link)
         return [name, { text, link, source }] as const
       }),
     )
     const kept = new Set(this.links)
     for (const [name, { link }] of before) {
       if (!wanted.has(name)) this.#notes.forget(name)
-      if (!kept.has(link)) link.stop().catch((error) => report(error, 'connectors'))
+      if (!kept.has(link)) this.#retire(link)
     }
     this.#version += 1
     return this
+  }
+
+  /** Starts what `follow` has brought, a few at a time. Their failures are noted with them. */
+  async begin(): Promise<void> {
+    const waiting = this.#fresh
+    this.#fresh = []
+    const worker = async () => {
+      for (let link = waiting.shift(); link; link = waiting.shift()) {
+        if (this.link(link.definition.name) === link) await link.start().catch(() => {})
+      }
+    }
+    await Promise.all(Array.from({ length: startsAtOnce }, worker))
+  }
+
+  /** Keeps the agent's connectors usable until what is returned is called. */
+  hold(agent: Agent): () => void {
+    const links = this.#linksOf(agent)
+    for (const link of links) this.#holders.set(link, (this.#holders.get(link) ?? 0) + 1)
+    return () => {
+      for (const link of links) {
+        const left = (this.#holders.get(link) ?? 1) - 1
+        if (left > 0) this.#holders.set(link, left)
+        else this.#holders.delete(link)
+        if (left === 0 && this.#retired.has(link)) this.#retire(link)
+      }
+    }
+  }
+
+  /** Ends it, or has it ended by the last turn that has it. */
+  #retire(link: Link): void {
+    if (this.#holders.has(link)) {
+      this.#retired.add(link)
+      return
+    }
+    this.#retired.delete(link)
+    link.stop().catch((error) => this.#dependencies.report(error, 'connectors'))
   }
 
   #linkOf(definition: ConnectorDefinition, trusted: boolean): Link {
@@ -166,7 +239,7 @@ export class TenantLinks {
     const known = this.#equipped.get(agent)
     if (known?.version === this.#version) return known.agent
     const { connectors } = agent
-    const links = connectors === '*' ? this.#enabled() : connectors.map((name) => this.#named(name))
+    const links = this.#linksOf(agent)
     const unknown = links.filter(({ tools, status }) => tools === null || status === 'stopped' || status === 'disabled')
     if (unknown.length === 0) return this.#join(agent, links)
     return Promise.all(
@@ -177,6 +250,10 @@ export class TenantLinks {
         }),
       ),
     ).then(() => this.#join(agent, links))
+  }
+
+  #linksOf({ connectors }: Agent): readonly Link[] {
+    return connectors === '*' ? this.#enabled() : connectors.map((name) => this.#named(name))
   }
 
   #enabled(): Link[] {
@@ -203,7 +280,7 @@ export class TenantLinks {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.links.map((link) => link.stop()))
+    await Promise.all([...this.links, ...this.#retired].map((link) => link.stop()))
     await this.#notes.settled()
   }
 }

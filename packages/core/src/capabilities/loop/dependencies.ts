@@ -19,8 +19,14 @@ export interface LoopDependencies {
   readonly approvals: ApprovalStore
   readonly agents: Pick<Agents, 'within'>
   readonly config: ConfigReader
-  /** The agent with what it gets besides its own tools, the same object while nothing changes. */
-  equip(agent: Agent, tenant: string): Agent | Promise<Agent>
+  /** The agent with what it gets besides its own tools, the same object while nothing changes. It stays usable for the turn. */
+  equip(
+    agent: Agent,
+    turn: { readonly id: string; readonly tenant: string },
+    signal: AbortSignal,
+  ): Agent | Promise<Agent>
+  /** The turn is over: what it was equipped with may go. */
+  release(turn: string): void
   readonly models: Models
   /** Says which providers may be called. */
   readonly gate: ProviderGate

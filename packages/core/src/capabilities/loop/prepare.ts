@@ -26,9 +26,10 @@ export async function prepareTurn(
     limits,
     models,
   }: Pick<LoopDependencies, 'agents' | 'config' | 'equip' | 'limits' | 'models'>,
-  { agent: id, generation, options, selection, tenant }: Turn,
+  turn: Turn,
   signal: AbortSignal,
 ): Promise<Prepared> {
+  const { agent: id, generation, options, selection, tenant } = turn
   try {
     const content = config.at(tenant, generation)
     const agent = agents.within(content instanceof Promise ? await readable(content) : content).find(id)
@@ -36,7 +37,7 @@ export async function prepareTurn(
       ? models.candidatesOf(selection, agent.models)
       : models.select(agent.models, null).candidates
     const turnMs = options.turnMs ?? limits.turnMs
-    const equipped = equip(agent, tenant)
+    const equipped = equip(agent, turn, signal)
     if (!(equipped instanceof Promise)) return { agent: equipped, candidates, turnMs }
     // A turn that is ended while it waits here goes on to its end without them.
     const ready = await unlessAborted(equipped, signal).catch((error) => {

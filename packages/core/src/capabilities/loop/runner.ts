@@ -132,7 +132,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         const turnRun = new TurnRun({
           ...setup,
           gate,
-          meter: models.meter,
+          models,
           started,
           history: loaded,
           live,
@@ -165,6 +165,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
       }
     } finally {
       cancelTimer()
+      dependencies.release(turn.id)
       if (history) histories.keep(turn.session, history)
       live.end()
       realtime.close(live)

@@ -2,12 +2,13 @@ import type { CapacityMeter } from './capacity.ts'
 import { type Completion, modelErrors } from './contract.ts'
 import type { ProviderGate } from './gate.ts'
 import type { Model } from './model.ts'
-import { isModelFailure, ModelFailure, type ModelRequest, noUsage } from './provider.ts'
+import { isModelFailure, ModelFailure, type ModelRequest, noUsage, type Provider } from './provider.ts'
 
 const longestMs = 60_000
 
 export interface CompletionCall {
   readonly candidates: readonly Model[]
+  providerOf(model: Model): Provider | Promise<Provider>
   readonly instructions: string
   readonly prompt: string
   readonly maxOutputTokens: number
@@ -36,9 +37,10 @@ export async function completeOnce(call: CompletionCall): Promise<Completion> {
     }
     capacity.called(model)
     try {
+      const provider = await call.providerOf(model)
       let text = ''
       let usage = noUsage
-      for await (const part of model.provider.stream(model.name, request, signal)) {
+      for await (const part of provider.stream(model.name, request, signal)) {
         if (part.type === 'text') text += part.text
         else if (part.type === 'finish') usage = part.usage
       }

@@ -2,6 +2,7 @@ import type { Implementation } from '../../contract/invoke.ts'
 import type { CallContext } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import { modelErrors, type modelOperations } from './contract.ts'
+import type { KeyedProviders } from './keyed.ts'
 import { isModelFailure, type Provider } from './provider.ts'
 
 const mostInputs = 10_000
@@ -10,12 +11,15 @@ const mostInputBytes = 8 * 2 ** 20
 const mostAudioBytes = 25 * 2 ** 20
 const timeoutMs = 300_000
 
-type Find = (id: string) => { readonly name: string; readonly provider: Provider } | null
+type Find = (id: string) => { readonly name: string; readonly prefix: string; readonly provider: Provider } | null
 
 const invalid = (message: string) => modelErrors.MODEL_INPUT_INVALID({ message })
 
 /** Texts to vectors and speech to text, by the provider of the model. Nothing is tried again or elsewhere. */
-export function createMedia(find: Find): Pick<Implementation<typeof modelOperations>, 'embed' | 'transcribe'> {
+export function createMedia(
+  find: Find,
+  keyed: KeyedProviders['of'],
+): Pick<Implementation<typeof modelOperations>, 'embed' | 'transcribe'> {
   const providerOf = (id: string) => {
     const found = find(id)
     if (!found) throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${id}` })
@@ -39,11 +43,14 @@ export function createMedia(find: Find): Pick<Implementation<typeof modelOperati
       if (dimensions !== undefined && !(Number.isSafeInteger(dimensions) && dimensions > 0)) {
         throw invalid('dimensions is a whole number from 1')
       }
-      const { name, provider } = providerOf(model)
-      const embed = provider.embed?.bind(provider)
-      if (!embed) throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} makes no embeddings` })
+      const found = providerOf(model)
+      if (!found.provider.embed)
+        throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} makes no embeddings` })
       const request = { inputs, ...(dimensions === undefined ? {} : { dimensions }) }
-      return await call(context, (signal) => embed(name, request, signal))
+      return await call(context, async (signal) => {
+        const provider = await keyed(found, context.principal.tenant)
+        return await required(provider.embed).call(provider, found.name, request, signal)
+      })
     },
 
     async transcribe(context, { model, ...request }) {
@@ -53,12 +60,21 @@ export function createMedia(find: Find): Pick<Implementation<typeof modelOperati
       if (typeof mediaType !== 'string' || !/^audio\/[\w.+-]+(;.{0,100})?$/.test(mediaType)) {
         throw invalid('mediaType is that of audio, e.g. audio/mpeg')
       }
-      const { name, provider } = providerOf(model)
-      const transcribe = provider.transcribe?.bind(provider)
-      if (!transcribe) throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} does not transcribe` })
-      return await call(context, (signal) => transcribe(name, request, signal))
+      const found = providerOf(model)
+      if (!found.provider.transcribe)
+        throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} does not transcribe` })
+      return await call(context, async (signal) => {
+        const provider = await keyed(found, context.principal.tenant)
+        return await required(provider.transcribe).call(provider, found.name, request, signal)
+      })
     },
   }
+}
+
+/** What a provider can do it can do with every key. */
+function required<Ability>(ability: Ability | undefined): Ability {
+  if (ability === undefined) throw modelErrors.MODEL_UNFIT()
+  return ability
 }
 
 function checkInputs(inputs: readonly string[]): void {

@@ -8,6 +8,7 @@ import { completeOnce } from './complete.ts'
 import { modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
 import { Discovery, modelId } from './discovery.ts'
 import type { ProviderGate } from './gate.ts'
+import { createKeyed, type KeySource } from './keyed.ts'
 import { createMedia } from './media.ts'
 import { type Model, modelOf } from './model.ts'
 import type { Capacity, Provider } from './provider.ts'
@@ -20,6 +21,8 @@ export interface Models extends Implementation<typeof modelOperations> {
   select(models: readonly string[], override: string | null, needs?: ModelNeeds): Selected
   /** The models of a selection that was made before. Throws `MODEL_UNKNOWN` when none of them can be called any more. */
   candidatesOf(selection: Selection, models: readonly string[]): readonly Model[]
+  /** Who answers a tenant's call of the model. Fails as `KeyedProviders.of` does. */
+  providerOf(model: Pick<Model, 'prefix' | 'provider'>, tenant: string): Provider | Promise<Provider>
   readonly meter: CapacityMeter
   /** Prefixes of the registered providers, without the one that serves any. */
   readonly prefixes: readonly string[]
@@ -30,10 +33,11 @@ export interface ModelsDependencies {
   readonly gate: ProviderGate
   readonly sessions: Pick<SessionStore, 'selections'>
   readonly clock: Clock
+  readonly keyOf: KeySource
 }
 
 /** The registry of providers. A provider with the id `*` serves every prefix that no other one does. */
-export function createModels({ providers, gate, sessions, clock }: ModelsDependencies): Models {
+export function createModels({ providers, gate, sessions, clock, keyOf }: ModelsDependencies): Models {
   const byId = new Map<string, Provider>()
   for (const provider of providers) {
     if (!/^(\*|[\w.-]+)$/.test(provider.id)) {
@@ -45,6 +49,7 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
     checkCapacity(provider.id, provider.capacity)
     byId.set(provider.id, provider)
   }
+  const { of: providerOf } = createKeyed(keyOf)
   const discovery = new Discovery(clock)
   const known = new Map<string, Model>()
   /** What was registered counts more than what was found since. */
@@ -85,9 +90,10 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
   return {
     find,
     select,
+    providerOf,
     meter,
     prefixes,
-    ...createMedia(find),
+    ...createMedia(find, providerOf),
 
     candidatesOf(selection, models) {
       const candidates = orderOf(selection, models).flatMap((id) => find(id) ?? [])
@@ -111,14 +117,15 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
       return registeredOf(model, !known.has(id) && discovery.infoOf(id) !== undefined)
     },
 
-    async available({ signal }, { provider: wanted }) {
+    async available({ principal: { tenant }, signal }, { provider: wanted }) {
       const asked = providers.filter(
         ({ id }) => id !== '*' && (wanted === undefined || id.toLowerCase() === wanted.toLowerCase()),
       )
       return await Promise.all(
-        asked.map((provider) => {
+        asked.map(async (provider) => {
           const registered = (provider.models ?? []).map(({ name }) => `${provider.id}/${name}`)
-          return offerOf(provider, registered, clock, signal)
+          const keyed = async () => await providerOf({ prefix: provider.id, provider }, tenant)
+          return await offerOf(provider, keyed, registered, clock, signal)
         }),
       )
     },
@@ -127,8 +134,15 @@ export function createModels({ providers, gate, sessions, clock }: ModelsDepende
 
     capacity: () => prefixes.map((prefix) => meter.use(prefix, byId.get(prefix)?.capacity ?? {})),
 
-    complete: async ({ signal }, { models, ...call }) =>
-      await completeOnce({ ...call, candidates: select(models, null).candidates, signal, gate, capacity: meter }),
+    complete: async ({ principal: { tenant }, signal }, { models, ...call }) =>
+      await completeOnce({
+        ...call,
+        candidates: select(models, null).candidates,
+        providerOf: (model) => providerOf(model, tenant),
+        signal,
+        gate,
+        capacity: meter,
+      }),
   }
 }
 
