@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '../../kernel/clock.ts'
 import type { CallContext } from '../../kernel/context.ts'
 import { defineAgent } from '../agents/index.ts'
+import type { ToolContext } from '../tools/index.ts'
 import { createVault } from '../vault/service.ts'
 import { type ConnectorDefinition, checkDefinition } from './connector.ts'
 import type { ConnectorDefinitions, ConnectorsDependencies } from './dependencies.ts'
@@ -213,7 +214,7 @@ describe('an operator', () => {
   })
 
   it('changes one: the connection is made anew, agents get the new tools, other fields stay', async () => {
-    const { equip, fake, ops } = await open()
+    const { equip, fake, ops, release } = await open()
     await ops.add(acme, { name: 'web', transport: http, displayName: 'Web', risks: { one: 'safe' } })
     const before = await equip(agent, turnOf('acme'), never)
     fake.tools = [remote('three')]
@@ -223,6 +224,11 @@ describe('an operator', () => {
       risks: { one: 'safe' },
       transport: { url: 'https://example.test/v2' },
     })
+    // The turn that has it may still call it.
+    expect(fake.closed).toEqual([])
+    const context = { signal: never } as ToolContext
+    expect(await before.tools[0]?.execute({}, context)).toBe('called one')
+    release('turn')
     await until(() => fake.closed.length === 1)
     const after = await equip(agent, turnOf('acme'), never)
     expect([toolNames(before), toolNames(after)]).toEqual([['web__one', 'web__two'], ['web__three']])
