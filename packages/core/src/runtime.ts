@@ -3,6 +3,16 @@ import { type Agent, type AgentDefinition, agentOperations } from './capabilitie
 import { createAgents } from './capabilities/agents/service.ts'
 import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
+import { createAccounting } from './capabilities/costs/accounting.ts'
+import { compileBudgets } from './capabilities/costs/budget.ts'
+import {
+  type BudgetCrossing,
+  type BudgetDefinition,
+  costOperations,
+  type PriceSource,
+} from './capabilities/costs/index.ts'
+import { createPrices } from './capabilities/costs/rate-card.ts'
+import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
   attachOperation,
@@ -47,6 +57,12 @@ export interface RuntimeOptions {
    * sign of life, and others look for its turns three times in it. The same for all on one database. @default 15_000
    */
   readonly leaseMs?: number
+  /** Limits on what model calls may cost. */
+  readonly budgets?: readonly BudgetDefinition[]
+  /** Prices of models whose registration has none, e.g. `genaiPrices()`. @default such prices are unknown */
+  readonly prices?: PriceSource
+  /** Told once per window of each threshold of a budget that is reached. Never throws back. */
+  readonly onBudget?: (crossing: BudgetCrossing) => void
   readonly clock?: Clock
   readonly newId?: NewId
   /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
@@ -64,6 +80,7 @@ export interface Client {
   attach<Output = unknown>(turn: string, agent?: Agent<Output>): TurnHandle<Output>
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
+  readonly costs: Door<typeof costOperations>
   readonly models: Door<typeof modelOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
@@ -100,6 +117,16 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
   }
 
+  function crossed(crossings: readonly BudgetCrossing[]): void {
+    for (const crossing of crossings) {
+      try {
+        options.onBudget?.(crossing)
+      } catch (error) {
+        reportError(error, `budget ${crossing.window.budget}`)
+      }
+    }
+  }
+
   let state: 'new' | 'started' | 'stopped' = 'new'
   let starting: Promise<void> | undefined
   let stopping: Promise<void> | undefined
@@ -111,7 +138,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const ready = () => (state === 'started' ? undefined : start())
 
   const agents = createAgents(options.agents)
-  const models = createModels(options.providers)
+  const budgets = compileBudgets(options.budgets ?? [])
+  const budgetsOf = () => budgets
+  const prices = createPrices(options.prices ?? null, () => clock.now())
+  const accounting = createAccounting({ prices, budgetsOf, clock, newId })
+  const costs = createCosts({ store: store.costs, accounting, budgetsOf, clock, instance, crossed })
+  const models = createModels(options.providers, costs.meter)
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,
@@ -127,6 +159,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     agents,
     models,
     realtime,
+    accounting,
+    crossed,
     clock,
     newId,
     limits,
@@ -163,6 +197,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const doors = {
     agents: createDoor(agentOperations, agents, ready),
     approvals: createDoor(approvalOperations, approvals, ready),
+    costs: createDoor(costOperations, costs, ready),
     models: createDoor(modelOperations, models, ready),
     realtime: createDoor(realtimeOperations, realtime, ready),
     sessions: createDoor(sessionOperations, sessions, ready),
@@ -189,6 +224,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
     get approvals() {
       return new doors.approvals(this.#context)
+    }
+    get costs() {
+      return new doors.costs(this.#context)
     }
     get models() {
       return new doors.models(this.#context)
@@ -224,6 +262,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       throw error
     })
     opened = true
+    await prices.load()
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
     await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
@@ -244,7 +283,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   const staleBefore = () => clock.now() - Math.round((leaseMs * 2) / 3)
 
-  const takeOver = (before: number) => loop.runner.takeOver(before)
+  async function takeOver(before: number): Promise<void> {
+    await loop.runner.takeOver(before)
+    await costs.settleAbandoned(before)
+  }
 
   async function sweep(): Promise<void> {
     if (!store.exclusive) {

@@ -1,9 +1,25 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
+import type { CostStore } from './capabilities/costs/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
+export type {
+  BudgetCrossing,
+  BudgetRow,
+  BudgetWindow,
+  ChargeOutcome,
+  Charges,
+  CostReportRow,
+  CostStore,
+  EntryFilter,
+  Grouping,
+  LedgerEntry,
+  ReportQuery,
+  Reservation,
+  Settlement,
+} from './capabilities/costs/index.ts'
 export type {
   Accepted,
   AcceptTurn,
@@ -13,6 +29,7 @@ export type {
   NewApproval,
   NewToolCall,
   NewTurn,
+  Reserved,
   ResumedTurn,
   StartedTurn,
   ToolCallEnd,
@@ -52,6 +69,7 @@ export interface StoreChanges {
 /** What a database must be able to do: one narrow port per capability. */
 export interface Store {
   readonly approvals: ApprovalStore
+  readonly costs: CostStore
   readonly loop: LoopStore
   readonly sessions: SessionStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */

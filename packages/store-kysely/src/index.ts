@@ -1,6 +1,7 @@
 import { isKeelsonError, type Store, storeErrors } from '@keelson/core/stores'
 import { DummyDriver, Kysely, SqliteAdapter } from 'kysely'
 import { createApprovalStore } from './approvals.ts'
+import { createCostStore } from './costs.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
 import { createMigrator } from './migrate.ts'
@@ -50,6 +51,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
 
   return {
     approvals: createApprovalStore(db, engine),
+    costs: createCostStore(db, engine),
     loop: createLoopStore(db, engine),
     sessions: createSessionStore(db, engine),
     exclusive: engine.features.exclusive,

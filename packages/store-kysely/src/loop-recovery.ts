@@ -2,6 +2,7 @@ import type { ResumedTurn } from '@keelson/core/stores'
 import { loopErrors } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { statuses, type TurnRow, toolCallColumns, toolCallOf, turnColumns, turnOf } from './columns.ts'
+import type { LedgerWork } from './costs-ledger.ts'
 import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Queue } from './loop-queue.ts'
 import { lastLogSequence } from './loop-rows.ts'
@@ -15,7 +16,12 @@ export interface Recovery {
 }
 
 /** Going on with turns that somebody else began. */
-export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, queue: Queue): Recovery {
+export function createRecovery(
+  db: Kysely<Database>,
+  { rowLocks }: Features,
+  queue: Queue,
+  ledger: LedgerWork,
+): Recovery {
   const statements = {
     /** A turn that is resumed elsewhere at the same moment may have settled by the time its session can be had. */
     lockSession: statement((parameter: Parameters<{ turn: string }>) =>
@@ -120,6 +126,24 @@ export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, que
       return rowLocks ? query.forUpdate().skipLocked() : query
     }),
 
+    /** Nothing was paid for yet when there is neither a cost nor a model; an unknown cost stays so. */
+    addCost: statement((parameter: Parameters<{ turn: string; amount: number }>) =>
+      db
+        .updateTable('turns')
+        .set((row) => ({
+          cost: row
+            .case()
+            .when('cost', 'is not', null)
+            .then(sql<number>`${row.ref('cost')} + ${parameter('amount')}`)
+            .when('model', 'is', null)
+            .then(parameter('amount'))
+            .else(sql.lit(null))
+            .end(),
+        }))
+        .where('id', '=', parameter('turn'))
+        .returning('cost'),
+    ),
+
     toolCalls: statement((parameter: Parameters<{ turn: string }>) =>
       db
         .selectFrom('tool_calls')
@@ -136,8 +160,11 @@ export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, que
     held: { readonly epoch: number; readonly last_sequence: number },
   ): Work<ResumedTurn> {
     const toolCalls = yield* run(statements.toolCalls, { turn: turn.id })
+    const { amount, crossings } = yield* ledger.settleTurn(turn.id)
+    const [paid] = amount === 0 ? [turn] : yield* run(statements.addCost, { turn: turn.id, amount })
     return {
-      turn: turnOf(turn),
+      turn: turnOf({ ...turn, cost: paid?.cost ?? null }),
+      ...(crossings.length > 0 && { crossings }),
       lease: { session: turn.session, turn: turn.id, instance, epoch: held.epoch },
       lastSequence: held.last_sequence,
       toolCalls: toolCalls.map(toolCallOf),

@@ -5,7 +5,7 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 1, approvals: 1 }
+const versions = { sessions: 1, loop: 1, approvals: 1, costs: 1 }
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -32,7 +32,8 @@ describe('migration', () => {
     const file = newFile()
     await (await openStore(file)).close()
     const tables = ['approvals', 'instances', 'messages', 'schema_version', 'sessions', 'tool_calls', 'turns']
-    expect(tablesOf(file)).toEqual(tables)
+    const money = ['budget_windows', 'cost_rollups', 'ledger', 'reservations']
+    expect(tablesOf(file)).toEqual([...tables, ...money].toSorted())
     expect(
       inspect(
         file,
@@ -78,7 +79,7 @@ describe('migration', () => {
     const file = newFile()
     await (await openStore(file)).close()
     inspect(file, 'drop table approvals')
-    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":1}'`)
+    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":1,"costs":1}'`)
     await (await openStore(file)).close()
     expect(tablesOf(file)).toContain('approvals')
     expect(storedVersions(file)).toEqual(versions)

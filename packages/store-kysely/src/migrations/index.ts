@@ -1,7 +1,8 @@
 import { approvals1 } from './approvals-1.ts'
+import { costs1 } from './costs-1.ts'
 import { loop1 } from './loop-1.ts'
 import type { Migration } from './migration.ts'
 import { sessions1 } from './sessions-1.ts'
 
 /** In the order in which they are applied: a table comes after those it refers to, a higher number after a lower one. */
-export const migrations: readonly Migration[] = [sessions1, loop1, approvals1]
+export const migrations: readonly Migration[] = [sessions1, loop1, approvals1, costs1]

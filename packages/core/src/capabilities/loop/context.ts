@@ -1,8 +1,8 @@
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
 import { type Model, ModelFailure, type ModelRequest, type ToolDescription } from '../models/index.ts'
-import type { ContextSegment } from '../sessions/index.ts'
-import type { History } from './history.ts'
+import type { ContextSegment, Part } from '../sessions/index.ts'
+import { bytesOf, type History } from './history.ts'
 import { outputInstructions } from './output.ts'
 
 export interface Assembled {
@@ -108,3 +108,23 @@ function firstThatFits({ messages, tokens }: History, budget: number): number | 
   while (low < messages.length && messages[low]?.role !== 'user') low += 1
   return low < messages.length ? low : null
 }
+
+/** What a protocol puts around each message. */
+const framingBytes = 32
+
+/** About the bytes of an assembled request, and not fewer than its texts have: four for every token that was kept. */
+export function requestBytes({ messages, output }: ModelRequest, segments: readonly ContextSegment[]): number {
+  let bytes = framingBytes * (messages.length + 1)
+  for (const { kept, tokens } of segments) if (kept) bytes += 4 * tokens
+  return output === undefined ? bytes : bytes + utf8Length(JSON.stringify(output.schema))
+}
+
+/** The same of a request with one new message and nothing before it. */
+export const firstRequestBytes = (agent: Agent, parts: readonly Part[]): number => {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return 4 * (instructionTokens + toolTokens + Math.ceil(bytesOf(parts) / 4)) + 2 * framingBytes
+}
+
+/** What a history adds to that. */
+export const historyBytes = ({ messages, tokens }: History): number =>
+  4 * (tokens.at(-1) ?? 0) + framingBytes * (messages.length + 1)

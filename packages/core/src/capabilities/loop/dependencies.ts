@@ -3,6 +3,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
+import type { Accounting, BudgetCrossing } from '../costs/index.ts'
 import type { Models } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
@@ -16,11 +17,14 @@ export interface LoopDependencies {
   readonly agents: Agents
   readonly models: Models
   readonly realtime: Realtime
+  readonly accounting: Accounting
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits
   /** This runtime's name in leases. */
   readonly instance: string
   readonly ready: Ready
+  /** Told of thresholds of budgets. */
+  crossed(crossings: readonly BudgetCrossing[]): void
   report(error: unknown, where: string): void
 }

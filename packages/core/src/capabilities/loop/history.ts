@@ -121,7 +121,8 @@ const asModelSees = (parts: readonly Part[]): readonly Part[] =>
     ? parts.map((part) => (part.type === 'text' ? { type: 'text', text: part.modelText ?? part.text } : part))
     : parts
 
-function bytesOf(parts: readonly Part[]): number {
+/** Bytes of what a model is sent of the parts. */
+export function bytesOf(parts: readonly Part[]): number {
   let bytes = 0
   for (const part of parts) {
     if (part.type === 'text' || part.type === 'reasoning') bytes += utf8Length(part.text)

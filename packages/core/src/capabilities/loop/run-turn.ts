@@ -2,7 +2,7 @@ import { isKeelsonError, toKeelsonError } from '../../kernel/errors.ts'
 import { isModelFailure, noUsage } from '../models/index.ts'
 import type { NewMessage, TurnError } from '../sessions/index.ts'
 import { assemble } from './context.ts'
-import { loopErrors, NotRecorded } from './errors.ts'
+import { CallRefused, loopErrors, NotRecorded } from './errors.ts'
 import { refuseAnswer } from './output.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
 import { runStep, type StepResult } from './step.ts'
@@ -31,7 +31,8 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
   } catch (error) {
     if (signal.aborted && !(isKeelsonError(signal.reason) && signal.reason.code === 'TURN_CANCELLED')) throw error
     if (error instanceof NotRecorded) throw error
-    return (await (signal.aborted ? cancelled(run) : failed(run, error))).next
+    const cause = error instanceof CallRefused ? error.cause : error
+    return (await (signal.aborted ? cancelled(run) : failed(run, cause))).next
   }
 }
 
@@ -43,7 +44,7 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
   const step = run.steps + 1
   live.stage({ type: 'step.started', step, model: candidates[0]?.id ?? '', at: clock.now() })
   live.publish()
-  const result = await runStep({
+  const answer = await runStep({
     step,
     candidates,
     live,
@@ -55,10 +56,12 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
       run.segments = segments
       return request
     },
+    reserve: (model, request) => run.costs.begin(step, model, request, run.segments),
+    cut: (said) => run.costs.cut(said),
     flush: () => run.flush(),
     failed: (model, failure) => run.input.report(failure, `model ${model.id}`),
   })
-  run.count(result)
+  const result = run.count(answer)
   live.stage({
     type: 'step.finished',
     step,
@@ -82,7 +85,7 @@ async function completed(run: TurnRun, result: StepResult): Promise<Committed | 
     model: result.model.id,
     steps: run.steps,
     usage: run.usage,
-    cost: run.cost,
+    cost: run.costs.total,
     at: clock.now(),
   })
   return await run.commit({ status: 'completed', messages: [message], error: null })

@@ -1,5 +1,6 @@
 import type { Reach } from '../../kernel/context.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
+import { released } from '../costs/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { TurnEventBody } from '../sessions/index.ts'
 import type { LoopDependencies } from './dependencies.ts'
@@ -56,7 +57,21 @@ export interface Runner {
 }
 
 export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
-  const { agents, approvals, clock, histories, instance, limits, models, newId, realtime, report, store } = dependencies
+  const {
+    accounting,
+    agents,
+    approvals,
+    clock,
+    crossed,
+    histories,
+    instance,
+    limits,
+    models,
+    newId,
+    realtime,
+    report,
+    store,
+  } = dependencies
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
   const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
@@ -110,7 +125,15 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
         const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
-        const change = { at, status: 'failed', error: setup.error, log: live.takeLog(), toolCallEnds } as const
+        const settlements = started.reservation ? [released(started.reservation)] : []
+        const change = {
+          at,
+          status: 'failed',
+          error: setup.error,
+          log: live.takeLog(),
+          toolCallEnds,
+          settlements,
+        } as const
         next = (await store.commit(lease, change)).next
         live.publish()
       } else {
@@ -125,6 +148,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           history: loaded,
           live,
           store,
+          accounting,
+          crossed,
           clock,
           newId,
           limits,
@@ -194,7 +219,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
   }
 
   const launchResumed = (resumed: ResumedTurn, reason: ResumeReason, decision: OutcomeDecision | null) => {
-    const { logSequence: stored, toolCalls, turn } = resumed
+    const { crossings = [], logSequence: stored, toolCalls, turn } = resumed
+    crossed(crossings)
     launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
   }
 

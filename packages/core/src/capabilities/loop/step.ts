@@ -11,7 +11,7 @@ import {
 } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Part, Usage } from '../sessions/index.ts'
-import { NotRecorded } from './errors.ts'
+import { CallRefused, NotRecorded } from './errors.ts'
 import type { TurnLimits } from './limits.ts'
 import { pause } from './pause.ts'
 
@@ -37,6 +37,10 @@ export interface StepInput {
   readonly candidates: readonly Model[]
   /** May throw `context-too-long` for a model with a small window. */
   request(model: Model): ModelRequest
+  /** Sets money aside for one attempt. Rejects with `CallRefused`; undefined when there is nothing to wait for. */
+  reserve(model: Model, request: ModelRequest): Promise<void> | undefined
+  /** The attempt came to nothing after it had said so many characters. */
+  cut(said: number): void
   readonly live: LiveTurn
   readonly limits: TurnLimits
   readonly clock: Clock
@@ -76,7 +80,7 @@ export async function runStep(input: StepInput): Promise<StepResult> {
         return await runAttempt(input, model)
       } catch (error) {
         signal.throwIfAborted()
-        if (error instanceof NotRecorded) throw error
+        if (error instanceof NotRecorded || error instanceof CallRefused) throw error
         last = failureOf(error)
         input.failed(model, last)
         if (last.failure === 'content-refused') throw last
@@ -93,6 +97,8 @@ export async function runStep(input: StepInput): Promise<StepResult> {
 async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   const { clock, limits, live, signal, step } = input
   const request = input.request(model)
+  const reserving = input.reserve(model, request)
+  if (reserving !== undefined) await reserving
   const aborter = new AbortController()
   const answer = { text: '', thoughts: [] as Thought[], calls: [] as StepCall[] }
   let reasoning = ''
@@ -185,6 +191,7 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
     })
   } catch (error) {
     aborter.abort(error)
+    input.cut(length)
     throw error
   } finally {
     stopWatching()
@@ -212,7 +219,8 @@ function isSound(part: ModelPart): boolean {
     case 'tool-call':
       return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
     case 'finish':
-      return Object.values(part.usage).every(Number.isSafeInteger)
+      // Whatever the usage is: an answer that was paid for is not thrown away for it.
+      return true
     default:
       return false
   }

@@ -3,7 +3,8 @@ import { isKeelsonError } from '../../kernel/errors.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agent } from '../agents/index.ts'
 import type { Approval } from '../approvals/index.ts'
-import { costOf, type Model } from '../models/index.ts'
+import type { Accounting, BudgetCrossing } from '../costs/index.ts'
+import type { Model } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { ContextSegment, NewMessage, Part, Usage } from '../sessions/index.ts'
 import { NotRecorded } from './errors.ts'
@@ -12,6 +13,7 @@ import type { TurnLimits } from './limits.ts'
 import { pause } from './pause.ts'
 import type { StepResult } from './step.ts'
 import type { Committed, LoopStore, StartedTurn, TurnCommit } from './store.ts'
+import { TurnCosts } from './turn-costs.ts'
 
 export interface RunTurn {
   readonly started: StartedTurn
@@ -21,6 +23,7 @@ export interface RunTurn {
   readonly history: History
   readonly live: LiveTurn
   readonly store: LoopStore
+  readonly accounting: Accounting
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits
@@ -37,6 +40,8 @@ export interface RunTurn {
   catchUp(lastSequence: number): Promise<void>
   /** Aborts `signal` and `toolSignal`: a cancel was asked for on another instance. */
   cancel(): void
+  /** Told of thresholds of budgets. */
+  crossed(crossings: readonly BudgetCrossing[]): void
   report(error: unknown, where: string): void
 }
 
@@ -53,7 +58,7 @@ export class TurnRun {
   readonly input: RunTurn
   steps: number
   usage: Usage
-  cost: number | null
+  readonly costs: TurnCosts
   model: string | null
   segments: readonly ContextSegment[] = []
   /** Calls that have started and not ended, by row id: what a cancel leaves with an unknown outcome. */
@@ -66,21 +71,24 @@ export class TurnRun {
     this.input = input
     this.steps = turn.steps
     this.usage = turn.usage
-    this.cost = turn.cost
+    this.costs = new TurnCosts(input)
     this.model = turn.model
   }
 
   /** One commit point: what is given, the events staged since the last one, and the totals. Then readers see them. */
-  async commit(change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost'>): Promise<Committed> {
+  async commit(
+    change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost' | 'ledger' | 'settlements'>,
+  ): Promise<Committed> {
     const { clock, history, live, started, store } = this.input
     const { messages = [], status } = change
     const full: { -readonly [Key in keyof TurnCommit]: TurnCommit[Key] } = {
       ...change,
+      ...this.costs.take(status !== undefined),
       at: clock.now(),
       log: live.takeLog(),
       steps: this.steps,
       usage: this.usage,
-      cost: this.cost,
+      cost: this.costs.total,
     }
     if (this.model !== null) full.model = this.model
     if (this.segments.length > 0) full.context = this.segments
@@ -97,6 +105,7 @@ export class TurnRun {
       await this.#recorded(this.input.catchUp(committed.lastSequence))
     }
     live.publish()
+    if (committed.money) this.costs.committed(committed.money, change.reservation)
     if (committed.cancelRequested && status === undefined) this.input.cancel()
     this.waits = status === 'waiting'
     return this.waits && committed.cancelRequested ? await this.#cancelWaiting(committed) : committed
@@ -143,13 +152,13 @@ export class TurnRun {
     return { id: newId(), turn: started.turn.id, role, parts, usage, createdAt: clock.now() }
   }
 
-  count({ usage, model }: StepResult): void {
+  /** Adds a step to the totals. Returns it with a usage that can be counted. */
+  count(raw: StepResult): StepResult {
+    const result = this.costs.finished(raw)
+    const { model, usage } = result
     const before = this.usage
-    const cost = costOf(usage, model.price)
-    const first = this.model === null
     this.steps += 1
     this.model = model.id
-    this.cost = first ? cost : cost === null || this.cost === null ? null : this.cost + cost
     this.usage = {
       input: before.input + usage.input,
       cacheRead: before.cacheRead + usage.cacheRead,
@@ -157,6 +166,7 @@ export class TurnRun {
       output: before.output + usage.output,
       reasoning: before.reasoning + usage.reasoning,
     }
+    return result
   }
 
   /** Stores what the step has said so far. What cannot be stored now is stored with what comes next. */

@@ -28,9 +28,13 @@ export interface Completion {
 
 export const modelOperations = {
   list: operation<void, readonly RegisteredModel[]>({ auth: 'caller', effect: 'read', errors: [] }),
-  /** One call outside any turn, e.g. to name a session. Nothing is stored. */
+  /** One call outside any turn, e.g. to name a session. Stored in the ledger alone; budgets limit it. */
   complete: operation<
     { models: readonly string[]; instructions: string; prompt: string; maxOutputTokens: number },
     Completion
-  >({ auth: 'caller', effect: 'write', errors: ['MODEL_UNKNOWN', 'MODEL_FAILED'] }),
+  >({
+    auth: 'caller',
+    effect: 'write',
+    errors: ['MODEL_UNKNOWN', 'MODEL_FAILED', 'BUDGET_EXHAUSTED', 'BUDGET_PRICE_UNKNOWN'],
+  }),
 }

@@ -1,7 +1,15 @@
 import type { Implementation } from '../../contract/invoke.ts'
+import type { Principal } from '../../kernel/context.ts'
 import type { Selection, Usage } from '../sessions/index.ts'
 import { type Completion, modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
-import { isModelFailure, type ModelInfo, type ModelPrice, noUsage, type Provider } from './provider.ts'
+import {
+  isModelFailure,
+  type ModelInfo,
+  type ModelPrice,
+  type ModelRequest,
+  noUsage,
+  type Provider,
+} from './provider.ts'
 
 const defaultContextTokens = 128_000
 const defaultMaxOutputTokens = 4_096
@@ -27,19 +35,19 @@ export interface Models extends Implementation<typeof modelOperations> {
   select(models: readonly string[], override: string | null): { selection: Selection; candidates: readonly Model[] }
 }
 
-/** Pico-dollars of a call, each bucket at its own price; null when the price is unknown. */
-export function costOf(usage: Usage, price: ModelPrice | null): number | null {
-  if (!price) return null
-  return Math.ceil(
-    usage.input * price.input +
-      usage.cacheRead * (price.cacheRead ?? price.input) +
-      usage.cacheWrite * (price.cacheWrite ?? price.input) +
-      (usage.output + usage.reasoning) * price.output,
-  )
+/** What is told of a call outside of any turn before and after it, so that it is paid for. */
+export interface MeteredCall {
+  /** `usage` as the provider gave it. Resolves with what it counts as. */
+  finished(usage: unknown, said: string): Promise<Usage>
+  /** What it had said does not count, and may have been paid for. */
+  failed(said: string): Promise<void>
 }
 
+/** Rejects when the call may not be made. */
+export type CallMeter = (principal: Principal, model: Model, request: ModelRequest) => Promise<MeteredCall>
+
 /** The registry of providers. A provider with the id `*` serves every prefix that no other one does. */
-export function createModels(providers: readonly Provider[]): Models {
+export function createModels(providers: readonly Provider[], meter: CallMeter): Models {
   const byId = new Map<string, Provider>()
   for (const provider of providers) {
     if (!/^(\*|[\w.-]+)$/.test(provider.id)) {
@@ -112,30 +120,33 @@ export function createModels(providers: readonly Provider[]): Models {
     select,
     list: () => list,
 
-    async complete({ signal }, { models, instructions, prompt, maxOutputTokens }): Promise<Completion> {
+    async complete({ principal, signal }, { models, instructions, prompt, maxOutputTokens }): Promise<Completion> {
       const { candidates } = select(models, null)
       const timeout = AbortSignal.timeout(completionTimeoutMs)
       const abort = signal ? AbortSignal.any([signal, timeout]) : timeout
       let cause: unknown
+      const request: ModelRequest = {
+        instructions,
+        messages: [{ role: 'user', parts: [{ type: 'text', text: prompt }] }],
+        tools: [],
+        maxOutputTokens,
+      }
       for (const model of candidates) {
+        const metered = await meter(principal, model, request)
+        let text = ''
+        let usage: unknown = noUsage
         try {
-          let text = ''
-          let usage: Usage = noUsage
-          const request = {
-            instructions,
-            messages: [{ role: 'user', parts: [{ type: 'text', text: prompt }] }],
-            tools: [],
-            maxOutputTokens,
-          } as const
           for await (const part of model.provider.stream(model.name, request, abort)) {
             if (part.type === 'text') text += part.text
             else if (part.type === 'finish') usage = part.usage
           }
-          return { text, model: model.id, usage }
         } catch (error) {
+          await metered.failed(text)
           if (abort.aborted) throw modelErrors.MODEL_FAILED({ cause: error })
           cause = error
+          continue
         }
+        return { text, model: model.id, usage: await metered.finished(usage, text) }
       }
       const details = isModelFailure(cause) ? { failure: cause.failure } : {}
       throw modelErrors.MODEL_FAILED({ cause, details })

@@ -52,6 +52,8 @@ export interface TurnOptions {
   readonly failureReply: string | null
   /** The approval whose decision started this turn. */
   readonly continues: string | null
+  /** The schedule that started this turn; absent when none did. */
+  readonly schedule?: string
 }
 
 export interface TurnError {
