@@ -1,4 +1,11 @@
-import type { BudgetCrossing, BudgetWindow, LedgerEntry, Reservation, Settlement } from '@keelson/core/stores'
+import {
+  type BudgetCrossing,
+  type BudgetWindow,
+  KeelsonError,
+  type LedgerEntry,
+  type Reservation,
+  type Settlement,
+} from '@keelson/core/stores'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import {
   ledgerColumns,
@@ -18,11 +25,11 @@ import type { BudgetWindowTable, CostRollupTable, Database, LedgerTable, Reserva
 import { columnsOf, type Parameters, rowsStatement, statement } from './statement.ts'
 
 /** A transaction that found a budget without room; it is undone. */
-export class NoRoom extends Error {
+export class NoRoom extends KeelsonError {
   readonly window: BudgetWindow
 
   constructor(window: BudgetWindow) {
-    super('a budget has no room')
+    super('BUDGET_EXHAUSTED', 'rate_limited', 'a budget has no room for this call')
     this.window = window
   }
 }

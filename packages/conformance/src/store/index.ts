@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import { describeApprovals } from './approvals.ts'
+import { describeCosts } from './costs.ts'
 import { describeLoop } from './loop.ts'
 import type { StoreSubject } from './scene.ts'
 import { describeSessions } from './sessions.ts'
@@ -15,5 +16,6 @@ export function describeStore(name: string, subject: StoreSubject): void {
     describeSessions(subject)
     describeLoop(subject)
     describeApprovals(subject)
+    describeCosts(subject)
   })
 }

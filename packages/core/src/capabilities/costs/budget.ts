@@ -115,14 +115,14 @@ export function windowAt(period: BudgetPeriod, at: number): { readonly start: nu
   return { start, end: start + length }
 }
 
-function valueOf(scope: BudgetScope, subject: CallSubject, model: string): string | null {
+function valueFor(scope: BudgetScope, subject: CallSubject, model: string): string | null {
   return scope === 'model' ? model : subject[scope]
 }
 
 /** The budgets that a call is limited by. */
 export const applying = (budgets: readonly Budget[], subject: CallSubject, model: string): readonly Budget[] =>
   budgets.filter(({ only, scope, tenant }) => {
-    const value = valueOf(scope, subject, model)
+    const value = valueFor(scope, subject, model)
     return value !== null && (only ?? value) === value && (tenant ?? subject.tenant) === subject.tenant
   })
 
@@ -134,7 +134,9 @@ export const windowsOf = (
   at: number,
 ): readonly BudgetWindow[] =>
   budgets
-    .map((budget) => windowOf(budget, subject.tenant, valueOf(budget.scope, subject, model) ?? '', subject.subject, at))
+    .map((budget) =>
+      windowOf(budget, subject.tenant, valueFor(budget.scope, subject, model) ?? '', subject.subject, at),
+    )
     .sort((one, other) => (one.key < other.key ? -1 : 1))
 
 /** `subject` is taken over where the scope belongs to one. */

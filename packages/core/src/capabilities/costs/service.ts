@@ -134,14 +134,14 @@ export function createCosts(dependencies: CostsDependencies): Costs {
   }
 }
 
-/** The one value whose window is shown although nothing was spent; null when there may be many. */
+/** The one value whose window is shown although nothing was spent; null when there may be many, or others'. */
 function soleValue({ only, scope }: Budget, principal: Principal): string | null {
-  const { value: operator } = { value: reachOf(principal).subject === null }
-  if (scope === 'subject')
-    return operator ? (only ?? null) : (only ?? principal.subject) === principal.subject ? principal.subject : null
+  const operator = reachOf(principal).subject === null
+  if (scope === 'subject' && !operator)
+    return (only ?? principal.subject) === principal.subject ? principal.subject : null
   if (!operator) return null
-  const value = scope === 'tenant' ? principal.tenant : (only ?? null)
-  return scope === 'tenant' && (only ?? value) !== value ? null : value
+  if (scope === 'tenant') return (only ?? principal.tenant) === principal.tenant ? principal.tenant : null
+  return only ?? null
 }
 
 const subjectOf = ({ subject, tenant }: Principal): CallSubject => ({
