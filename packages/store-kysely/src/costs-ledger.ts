@@ -44,6 +44,8 @@ export interface LedgerWork {
   tryReserve(reservation: Reservation, turn: string, instance: string, at: number): Work<boolean>
   /** The first of the windows that is used up. */
   usedUp(windows: readonly BudgetWindow[]): Work<BudgetWindow | null>
+  /** Adds to what a turn has cost, between its commits. Returns the sum. */
+  payTurn(turn: string, amount: number): Work<number | null>
   /** Settles, at their amount, what a turn still has set aside. */
   settleTurn(turn: string): Work<Abandoned>
   /** Settles reservations, at their amount, that were read from their rows. */
@@ -124,6 +126,24 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
         .where((row) =>
           row.or(rows.map(({ amount, key }) => row.and([row('key', '=', key), row('spent', '>=', amount)]))),
         ),
+    ),
+
+    /** Nothing was paid for yet when there is neither a cost nor a model; an unknown cost stays so. */
+    addCost: statement((parameter: Parameters<{ turn: string; amount: number }>) =>
+      db
+        .updateTable('turns')
+        .set((row) => ({
+          cost: row
+            .case()
+            .when('cost', 'is not', null)
+            .then(sql<number>`${row.ref('cost')} + ${parameter('amount')}`)
+            .when('model', 'is', null)
+            .then(parameter('amount'))
+            .else(sql.lit(null))
+            .end(),
+        }))
+        .where('id', '=', parameter('turn'))
+        .returning('cost'),
     ),
 
     insertReservation: statement((parameter: Parameters<ReservationTable>) =>
@@ -255,11 +275,16 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
     return { amount: reservations.reduce((sum, { amount }) => sum + amount, 0), crossings }
   }
 
+  function* payTurn(turn: string, amount: number): Work<number | null> {
+    const [paid] = yield* run(statements.addCost, { turn, amount })
+    return paid?.cost ?? null
+  }
+
   function* settleTurn(turn: string): Work<Abandoned> {
     return yield* settleRows((yield* run(statements.ofTurn, { turn })) as StoredReservation[])
   }
 
-  return { charge, reserve, tryReserve, usedUp, settleTurn, settleRows }
+  return { charge, reserve, tryReserve, usedUp, payTurn, settleTurn, settleRows }
 }
 
 const noIds: ReadonlySet<string> = new Set()

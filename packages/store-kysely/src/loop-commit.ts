@@ -213,6 +213,8 @@ export function createCommit(
     const [leased] = yield* run(statements.leased, lease)
     if (leased === undefined) throw loopErrors.LEASE_LOST()
     const crossings = yield* ledger.charge(charges.ledger, charges.settlements)
+    const paid = charges.ledger.reduce((sum, { cost }) => sum + (cost ?? 0), 0)
+    if (paid > 0) yield* ledger.payTurn(lease.turn, paid)
     const refused = yield* ledger.reserve(reservation, lease.turn, lease.instance, charges.at)
     if (refused !== null) throw new NoRoom(refused)
     return { refused: null, crossings }

@@ -126,24 +126,6 @@ export function createRecovery(
       return rowLocks ? query.forUpdate().skipLocked() : query
     }),
 
-    /** Nothing was paid for yet when there is neither a cost nor a model; an unknown cost stays so. */
-    addCost: statement((parameter: Parameters<{ turn: string; amount: number }>) =>
-      db
-        .updateTable('turns')
-        .set((row) => ({
-          cost: row
-            .case()
-            .when('cost', 'is not', null)
-            .then(sql<number>`${row.ref('cost')} + ${parameter('amount')}`)
-            .when('model', 'is', null)
-            .then(parameter('amount'))
-            .else(sql.lit(null))
-            .end(),
-        }))
-        .where('id', '=', parameter('turn'))
-        .returning('cost'),
-    ),
-
     toolCalls: statement((parameter: Parameters<{ turn: string }>) =>
       db
         .selectFrom('tool_calls')
@@ -161,9 +143,9 @@ export function createRecovery(
   ): Work<ResumedTurn> {
     const toolCalls = yield* run(statements.toolCalls, { turn: turn.id })
     const { amount, crossings } = yield* ledger.settleTurn(turn.id)
-    const [paid] = amount === 0 ? [turn] : yield* run(statements.addCost, { turn: turn.id, amount })
+    const cost = amount === 0 ? turn.cost : yield* ledger.payTurn(turn.id, amount)
     return {
-      turn: turnOf({ ...turn, cost: paid?.cost ?? null }),
+      turn: turnOf({ ...turn, cost }),
       ...(crossings.length > 0 && { crossings }),
       lease: { session: turn.session, turn: turn.id, instance, epoch: held.epoch },
       lastSequence: held.last_sequence,

@@ -145,11 +145,17 @@ export function describeBudgets(subject: StoreSubject): void {
       const settlements = [settling(reservation, 0)]
       expect(await loop().reserve(started.lease, second, { ...none, settlements })).toMatchObject({ refused: null })
       expect(await state()).toEqual([700n, 0n])
+      const turn = () => scene().store.sessions.turn(ada, started.turn.id)
+      expect(await turn()).toMatchObject({ cost: null })
       const third = of(started, 700)
       const cut = { at: start, ledger: [second.entry], settlements: [settling(second, 700)] }
       expect(await loop().reserve(started.lease, third, cut)).toMatchObject({ refused: { budget: 'b' } })
       expect(await state()).toEqual([700n, 0n])
       expect(await costs().entries(ada, everything)).toEqual([])
+      const fourth = of(started, 200)
+      expect(await loop().reserve(started.lease, fourth, cut)).toMatchObject({ refused: null })
+      expect(await state()).toEqual([200n, 700n])
+      expect(await turn()).toMatchObject({ cost: 700 })
     })
 
     it('is made with the commit before it when there is room, and the commit stands when there is none', async () => {

@@ -158,6 +158,7 @@ test('a typed client can call every route of a server', async () => {
     nickname: expect.any(String),
     approved: 'Approved',
     denied: 'Denied',
+    tokensIn: 10,
     expiresIn: 30,
     socket: 426,
     refusal: expect.any(String),

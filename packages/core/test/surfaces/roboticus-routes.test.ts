@@ -47,6 +47,18 @@ const session = {
   metadata: null,
 }
 
+const cost = {
+  id: uuid,
+  model: modelName,
+  provider: 'openai',
+  tokens_in: 10,
+  tokens_out: 5,
+  cost: 0,
+  tier: null,
+  cached: false,
+  created_at: sqliteTime,
+}
+
 const createSession = async ({ ask }: TestServer) => {
   const { json } = await ask('POST', '/api/sessions', { body: { agent_id: 'assistant' } })
   return { id: json.id as string }
@@ -91,7 +103,7 @@ const message = {
   react_turns: 2,
 }
 
-/** Every route of the five sections. A route without a line here, or a line without a route, fails. */
+/** Every route of the six sections. A route without a line here, or a line without a route, fails. */
 const cases: Readonly<Record<string, RouteCase>> = {
   'GET /api/health': {
     answer: {
@@ -155,6 +167,10 @@ const cases: Readonly<Record<string, RouteCase>> = {
     prepare: askForApproval,
     answer: { ...approval, status: 'Denied', decided_by: 'api', decided_at: rfcTime },
   },
+  'GET /api/stats/costs': {
+    prepare: askForApproval,
+    answer: { costs: [cost, cost] },
+  },
   'POST /api/ws-ticket': { answer: { ticket: expect.stringMatching(/^wst_[0-9a-f]{64}$/), expires_in: 30 } },
 }
 
@@ -175,7 +191,7 @@ describe('the routes are those of the document', () => {
     const routes = plain.map(({ method, path }) => `${method} ${path}`)
     expect(routes.toSorted()).toEqual(Object.keys(cases).toSorted())
     expect(new Set(running.surface.routes.map(({ section }) => section))).toEqual(
-      new Set(['Health', 'Agent', 'Sessions', 'Approvals', 'WebSocket']),
+      new Set(['Health', 'Agent', 'Sessions', 'Approvals', 'Statistics', 'WebSocket']),
     )
   })
 })

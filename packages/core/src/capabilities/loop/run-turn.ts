@@ -31,8 +31,7 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
   } catch (error) {
     if (signal.aborted && !(isKeelsonError(signal.reason) && signal.reason.code === 'TURN_CANCELLED')) throw error
     if (error instanceof NotRecorded) throw error
-    const cause = error instanceof CallRefused ? error.cause : error
-    return (await (signal.aborted ? cancelled(run) : failed(run, cause))).next
+    return (await (signal.aborted ? cancelled(run) : failed(run, error))).next
   }
 }
 
@@ -92,11 +91,14 @@ async function completed(run: TurnRun, result: StepResult): Promise<Committed | 
 }
 
 /** `answer`: what the model had said, when the turn fails because of it. */
-async function failed(run: TurnRun, cause: unknown, answer: NewMessage | null = null): Promise<Committed> {
+async function failed(run: TurnRun, thrown: unknown, answer: NewMessage | null = null): Promise<Committed> {
   const { clock, live, started } = run.input
+  const refused = thrown instanceof CallRefused
+  const cause = refused ? thrown.cause : thrown
   const error = describe(cause)
   if (!isModelFailure(cause) && toKeelsonError(cause).kind === 'internal') run.input.report(cause, 'turn')
-  const reply = started.turn.options.failureReply
+  // No model was asked: to say that none has answered would be wrong.
+  const reply = refused ? null : started.turn.options.failureReply
   const messages = answer === null ? [] : [answer]
   if (reply !== null) {
     const step = run.steps + 1

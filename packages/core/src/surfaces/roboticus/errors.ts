@@ -38,8 +38,10 @@ const worded: Readonly<Record<string, (error: KeelsonError) => Failure>> = {
   APPROVAL_SETTLED: () => plain(404, 'no pending approval with this id'),
   APPROVAL_NOT_FOUND: () => plain(404, 'no pending approval with this id'),
   MODEL_UNKNOWN: () => plain(503, 'no model provider is configured'),
-  TURN_FAILED: ({ details, message }) =>
-    details?.['reason'] === 'MODEL_FAILED' ? plain(502, upstreamError) : plain(500, message),
+  TURN_FAILED: ({ details, message }) => {
+    if (details?.['reason'] === 'MODEL_FAILED') return plain(502, upstreamError)
+    return plain(details?.['reason'] === 'BUDGET_EXHAUSTED' ? 429 : 500, message)
+  },
   TURN_CANCELLED: ({ message }) => plain(500, message),
   TURN_INTERRUPTED: ({ message }) => plain(500, message),
   LEASE_LOST: () => plain(503, 'another instance answers this message'),

@@ -8,6 +8,7 @@ import { encodeError } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { type RoboticusOptions, settingsOf } from './options.ts'
 import { sessionRoutes } from './sessions.ts'
+import { statsRoutes } from './stats.ts'
 import { websocketRoutes } from './websocket.ts'
 
 export type { RoboticusOptions } from './options.ts'
@@ -34,6 +35,7 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
       ...agentRoutes(settings),
       ...sessionRoutes(settings),
       ...approvalRoutes(),
+      ...statsRoutes(),
       ...websocketRoutes(),
     ],
     bodyLimit,

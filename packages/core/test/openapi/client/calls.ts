@@ -55,6 +55,9 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
   const approved = need(await client.POST('/api/approvals/{id}/approve', { params: first }))
   const denied = need(await client.POST('/api/approvals/{id}/deny', { params: second, body: { decided_by: 'ann' } }))
 
+  const costs = need(await client.GET('/api/stats/costs', { params: { query: { limit: '1', offset: '0' } } })).costs
+  const tokensIn: number | undefined = costs[0]?.tokens_in
+
   const ticket = need(await client.POST('/api/ws-ticket', {}))
   const socket = await client.GET('/ws', { params: { query: { ticket: ticket.ticket } } })
 
@@ -72,6 +75,7 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
     nickname,
     approved: approved.approval.status,
     denied: denied.status,
+    tokensIn,
     expiresIn: ticket.expires_in,
     socket: socket.response.status,
     refusal,
