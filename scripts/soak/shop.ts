@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Agent,
+  type BudgetDefinition,
   defineAgent,
   defineTool,
   ModelFailure,

@@ -57,21 +57,7 @@ export interface Runner {
 }
 
 export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
-  const {
-    accounting,
-    agents,
-    approvals,
-    clock,
-    crossed,
-    histories,
-    instance,
-    limits,
-    models,
-    newId,
-    realtime,
-    report,
-    store,
-  } = dependencies
+  const { agents, approvals, clock, histories, instance, models, realtime, report, store } = dependencies
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
   const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
@@ -126,14 +112,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
         const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
         const settlements = started.reservation ? [released(started.reservation)] : []
-        const change = {
-          at,
-          status: 'failed',
-          error: setup.error,
-          log: live.takeLog(),
-          toolCallEnds,
-          settlements,
-        } as const
+        const { error } = setup
+        const change = { at, status: 'failed', error, log: live.takeLog(), toolCallEnds, settlements } as const
         next = (await store.commit(lease, change)).next
         live.publish()
       } else {
@@ -143,16 +123,11 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         const loaded = await histories.load(reach, turn.session, lastSequence, newest)
         history = loaded
         const turnRun = new TurnRun({
+          ...dependencies,
           ...setup,
           started,
           history: loaded,
           live,
-          store,
-          accounting,
-          crossed,
-          clock,
-          newId,
-          limits,
           signal,
           toolSignal,
           stopping: stopping.signal,
@@ -160,7 +135,6 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           approvedBy: (approval) => approvals.get(reach, approval),
           catchUp: (sequence) => histories.read(loaded, reach, turn.session, sequence),
           cancel: () => cancel(id),
-          report,
         })
         next = await runTurn(turnRun, resumption?.leftover ?? null)
         waits = turnRun.waits
@@ -220,7 +194,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
 
   const launchResumed = (resumed: ResumedTurn, reason: ResumeReason, decision: OutcomeDecision | null) => {
     const { crossings = [], logSequence: stored, toolCalls, turn } = resumed
-    crossed(crossings)
+    dependencies.crossed(crossings)
     launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
   }
 
