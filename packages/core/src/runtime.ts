@@ -11,7 +11,7 @@ import {
   costOperations,
   type PriceSource,
 } from './capabilities/costs/index.ts'
-import { createPrices } from './capabilities/costs/rate-card.ts'
+import { checkPrices, createPrices } from './capabilities/costs/rate-card.ts'
 import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import {
@@ -138,6 +138,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const ready = () => (state === 'started' ? undefined : start())
 
   const agents = createAgents(options.agents)
+  checkPrices(options.providers)
   const budgets = compileBudgets(options.budgets ?? [])
   const budgetsOf = () => budgets
   const prices = createPrices(options.prices ?? null, () => clock.now())

@@ -170,3 +170,10 @@ test('dollars are turned into pico-dollars exactly', () => {
   expect(usd('123456789.000000000001')).toBe(123_456_789_000_000_000_001n)
   for (const wrong of ['-1', '1e3', '', '0.0000000000001', 'NaN']) expect(() => usd(wrong)).toThrow('decimal number')
 })
+
+test.each([{ input: -1 }, { output: Number.NaN }, { cacheRead: Number.POSITIVE_INFINITY }, { cacheWrite: -0.5 }])(
+  'a registration with the price %o is refused when the runtime is made',
+  (wrong) => {
+    expect(() => shop([], { price: { ...price, ...wrong } })).toThrow('pico-dollars per token, 0 or more')
+  },
+)

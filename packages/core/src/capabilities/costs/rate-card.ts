@@ -1,4 +1,4 @@
-import type { Model, ModelPrice } from '../models/index.ts'
+import type { Model, ModelPrice, Provider } from '../models/index.ts'
 import type { Usage } from '../sessions/index.ts'
 import { costErrors } from './errors.ts'
 
@@ -72,13 +72,17 @@ export function createPrices(source: PriceSource | null, now: () => number): Pri
 /** A provider that serves every prefix is given the whole id as a name. */
 const nameIn = (id: string, name: string): string => (name === id ? id.slice(id.indexOf('/') + 1) : name)
 
-/** Throws `PRICE_INVALID`. */
-export function checkPrice(price: ModelPrice, name: string): void {
-  for (const [bucket, rate] of Object.entries(price)) {
-    if (rate === undefined || (typeof rate === 'number' && Number.isFinite(rate) && rate >= 0)) continue
-    throw costErrors.PRICE_INVALID({
-      message: `the ${bucket} price of ${name} must be a number of pico-dollars per token, 0 or more`,
-    })
+/** Throws `PRICE_INVALID` for a registration that would make money of nothing. */
+export function checkPrices(providers: readonly Provider[]): void {
+  for (const { id, models = [] } of providers) {
+    for (const { name, price = {} } of models) {
+      for (const [bucket, rate] of Object.entries(price)) {
+        if (rate === undefined || (typeof rate === 'number' && Number.isFinite(rate) && rate >= 0)) continue
+        throw costErrors.PRICE_INVALID({
+          message: `the ${bucket} price of ${id}/${name} must be a number of pico-dollars per token, 0 or more`,
+        })
+      }
+    }
   }
 }
 

@@ -11,4 +11,4 @@ export type {
   ToolDescription,
 } from './provider.ts'
 export { isModelFailure, ModelFailure, noUsage } from './provider.ts'
-export type { CallMeter, MeteredCall, Model, Models } from './service.ts'
+export type { CallMeter, Model, Models } from './service.ts'
