@@ -9,11 +9,20 @@ import {
   singleOwner,
   usd,
 } from '@keelson/core'
-import { callTool, cut, fail, finish, hang, type ScriptStep, say, scriptedModel } from '@keelson/core/testing'
+import {
+  callTool,
+  cut,
+  fail,
+  finish,
+  hang,
+  type ScriptStep,
+  say,
+  scriptedModel,
+  virtualClock,
+} from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { agentOf, askingTool, databaseFile, followed, gate, noteTool, typesOf, until } from '../durability/scene.ts'
-import { VirtualClock } from '../durability/virtual-clock.ts'
 
 /** One pico-dollar per input token, 1,000 per output token. */
 const price: ModelPrice = { input: 1, output: 1_000 }
@@ -94,7 +103,7 @@ describe('a budget', () => {
   })
 
   test('that has no room fails the turn before the model is called, and says which and until when', async () => {
-    const clock = new VirtualClock(Date.UTC(2026, 10, 22, 15, 30))
+    const clock = virtualClock(Date.UTC(2026, 10, 22, 15, 30))
     const { client, model } = shop([[say('Hello'), used(100)]], { budgets: [daily(perCall * 1.5)], clock })
     const { session, status } = await ended(client)
     expect(status).toBe('completed')
@@ -115,7 +124,7 @@ describe('a budget', () => {
   })
 
   test('that is used up refuses a turn as it is accepted, and nothing is stored', async () => {
-    const clock = new VirtualClock(Date.UTC(2026, 10, 22, 23))
+    const clock = virtualClock(Date.UTC(2026, 10, 22, 23))
     const { client } = shop([[say('Hello'), used(200)]], { budgets: [daily(200_000)], clock })
     await ended(client)
     await expect(client.run('clerk', { message: 'Again' }).accepted).rejects.toMatchObject({
@@ -150,20 +159,20 @@ describe('a budget', () => {
   })
 
   test('goes on in its next window, and a clock that goes back finds the old one as it was', async () => {
-    const clock = new VirtualClock(Date.UTC(2026, 10, 22, 23, 59))
+    const clock = virtualClock(Date.UTC(2026, 10, 22, 23, 59))
     const { client } = shop([], { budgets: [daily(perCall * 1.5)], clock, otherwise: [say('Hi'), used(100)] })
     expect(await ended(client)).toMatchObject({ status: 'completed' })
     expect(await ended(client)).toMatchObject({ status: 'failed' })
-    clock.turn(120_000)
+    clock.shift(120_000)
     expect(await ended(client)).toMatchObject({ status: 'completed' })
     expect(await stateOf(client)).toMatchObject({ spent: 100_000n, windowStart: Date.UTC(2026, 10, 23) })
-    clock.turn(-120_000)
+    clock.shift(-120_000)
     expect(await ended(client)).toMatchObject({ status: 'failed' })
     expect(await stateOf(client)).toMatchObject({ spent: 100_000n, windowStart: Date.UTC(2026, 10, 22) })
   })
 
   test('settles a call that runs over the end of its window in the window it began in', async () => {
-    const clock = new VirtualClock(Date.UTC(2026, 10, 22, 23, 59))
+    const clock = virtualClock(Date.UTC(2026, 10, 22, 23, 59))
     const { passed, open } = gate()
     const model = scriptedModel([], { id: 'test', otherwise: [say('Hi'), used(100)] })
     const slow = {
@@ -177,11 +186,11 @@ describe('a budget', () => {
     const { client } = shop([], { budgets: [daily(perCall * 3)], clock, providers: [slow] })
     const turn = client.run('clerk', { message: 'Hi' })
     await turn.accepted
-    clock.turn(120_000)
+    clock.shift(120_000)
     open()
     await turn.result
     expect(await stateOf(client)).toMatchObject({ spent: 0n, reserved: 0n })
-    clock.turn(-120_000)
+    clock.shift(-120_000)
     expect(await stateOf(client)).toMatchObject({ spent: 100_000n, reserved: 0n })
   })
 
