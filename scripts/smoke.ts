@@ -46,7 +46,9 @@ let output = ''
 
 /** The environment without settings of the server or of node that the caller may have. */
 const cleanEnvironment = () =>
-  Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(KEELSON_|OPENAI_|NODE_OPTIONS$)/.test(name)))
+  Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(KEELSON_|OPENAI_|OLLAMA_|NODE_OPTIONS$)/.test(name)),
+  )
 
 async function start(): Promise<RunningServer> {
   const child = spawn(process.execPath, ['src/main.ts'], {

@@ -82,6 +82,7 @@ export function stubStore(): Store {
       resumable: () => Promise.resolve([]),
       unfollowed: () => Promise.resolve([]),
     }),
+    breakers: port<Store['breakers']>('breakers', { list: () => Promise.resolve([]) }),
     costs: port<Store['costs']>('costs', { settleAbandoned: () => Promise.resolve(0) }),
     loop,
     sessions,

@@ -1,8 +1,8 @@
 import { isIPv4 } from 'node:net'
 import { dirname, join } from 'node:path'
-import { defineErrors } from '@keelson/core'
 import { isPostgres } from './database.ts'
 import { type SurfaceName, surfaceNames } from './surfaces.ts'
+import { quoted, readKey, readModel, readVendors, refuse, type Vendors } from './vendors.ts'
 
 export type Framework = 'express' | 'fastify'
 
@@ -18,16 +18,10 @@ export interface ServerConfig {
   /** `loopback`: whoever reaches the loopback interface is the owner. `required`: whoever has the key. */
   readonly auth: 'loopback' | 'required'
   readonly apiKey: string | undefined
-  /** `provider/model`. */
-  readonly model: string
-  readonly openai: { readonly apiKey?: string; readonly baseURL?: string }
+  /** `provider/model`; null: the first that the vendor lists. */
+  readonly model: string | null
+  readonly vendors: Vendors
 }
-
-export const configErrors = defineErrors({
-  CONFIG_INVALID: { kind: 'bad_request', message: 'the configuration is not valid' },
-})
-
-const refuse = (message: string) => configErrors.CONFIG_INVALID({ message })
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -40,7 +34,7 @@ export function readConfig(environment: Environment): ServerConfig {
   const host = readHost(read('HOST'))
   const apiKey = readKey('KEELSON_API_KEY', read('KEELSON_API_KEY'))
   const database = readDatabase(read('KEELSON_DB'))
-  const openai = readOpenai(read('OPENAI_API_KEY'), read('OPENAI_BASE_URL'))
+  const vendors = readVendors(read)
   return {
     host,
     port: readPort(read('PORT')),
@@ -52,12 +46,10 @@ export function readConfig(environment: Environment): ServerConfig {
     surfaces: readSurfaces(read('KEELSON_SURFACES')),
     auth: readAuth(read('KEELSON_AUTH'), host, apiKey),
     apiKey,
-    model: readModel(read('KEELSON_MODEL'), openai),
-    openai,
+    model: readModel(read('KEELSON_MODEL'), vendors),
+    vendors,
   }
 }
-
-const quoted = (value: string): string => JSON.stringify(value.slice(0, 100))
 
 function readHost(value = '127.0.0.1'): string {
   const host = value.replace(/^\[(.*)\]$/, '$1')
@@ -116,34 +108,4 @@ function readAuth(value: string | undefined, host: string, apiKey: string | unde
     throw refuse('KEELSON_AUTH=loopback lets callers in without a key: leave KEELSON_API_KEY out, or require it')
   }
   return auth
-}
-
-function readKey(name: string, value: string | undefined): string | undefined {
-  if (value !== undefined && !/^[\x21-\x7e]+$/.test(value)) {
-    throw refuse(`${name} must be printable ASCII without spaces`)
-  }
-  return value
-}
-
-function readOpenai(key: string | undefined, baseURL: string | undefined): ServerConfig['openai'] {
-  const apiKey = readKey('OPENAI_API_KEY', key)
-  if (baseURL !== undefined) {
-    const url = URL.parse(baseURL)
-    if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('OPENAI_BASE_URL must be an http or https URL')
-    if (url.username !== '' || url.password !== '') {
-      throw refuse('OPENAI_BASE_URL must not hold credentials: use OPENAI_API_KEY')
-    }
-  }
-  return { ...(apiKey === undefined ? {} : { apiKey }), ...(baseURL === undefined ? {} : { baseURL }) }
-}
-
-function readModel(value: string | undefined, openai: ServerConfig['openai']): string {
-  const reachable = openai.apiKey !== undefined || openai.baseURL !== undefined
-  const model = value ?? (reachable ? 'openai/gpt-5-mini' : 'demo/demo')
-  if (model === 'demo/demo') return model
-  if (!/^openai\/[!-~]+$/.test(model)) {
-    throw refuse(`KEELSON_MODEL must be demo/demo or openai/<model>, not ${quoted(model)}`)
-  }
-  if (!reachable) throw refuse(`KEELSON_MODEL ${quoted(model)} needs OPENAI_API_KEY or OPENAI_BASE_URL`)
-  return model
 }

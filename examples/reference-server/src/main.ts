@@ -2,6 +2,7 @@ import { isKeelsonError } from '@keelson/core'
 import { readConfig, type ServerConfig } from './config.ts'
 import { nameOfDatabase } from './database.ts'
 import { lineOf, type RunningServer, startServer } from './server.ts'
+import { placeOf } from './vendors.ts'
 
 const say = (line: string): boolean => process.stdout.write(`${line}\n`)
 const complain = (line: string): boolean => process.stderr.write(`${line}\n`)
@@ -24,13 +25,16 @@ function reasonOf(error: unknown, { host, port }: ServerConfig): string {
   return isKeelsonError(error) && error.kind !== 'internal' ? error.message : lineOf(error, 'start')
 }
 
-function describe({ auth, database, model, notes, openai, surfaces }: ServerConfig, url: string): readonly string[] {
+function describe(
+  { auth, database, notes, surfaces, vendors }: ServerConfig,
+  { model, url }: RunningServer,
+): readonly string[] {
   return [
     `Keelson listens on ${url}`,
     `  mounts    ${surfaces.map((name) => `${name} at / and /${name}`).join(', ')}`,
     model === 'demo/demo'
-      ? '  model     demo/demo: not a real model; set OPENAI_API_KEY or OPENAI_BASE_URL for one'
-      : `  model     ${model} at ${openai.baseURL === undefined ? 'OpenAI' : new URL(openai.baseURL).host}`,
+      ? '  model     demo/demo: not a real model; set OPENAI_API_KEY, OPENAI_BASE_URL or OLLAMA_HOST for one'
+      : `  model     ${model} at ${placeOf(model, vendors)}`,
     `  database  ${nameOfDatabase(database)}`,
     `  notes     ${notes}`,
     auth === 'loopback'
@@ -68,8 +72,7 @@ const config = configOrExit()
 try {
   const starting = startServer(config, complain)
   stopOnSignal(starting)
-  const { url } = await starting
-  for (const line of describe(config, url)) say(line)
+  for (const line of describe(config, await starting)) say(line)
 } catch (error) {
   complain(`keelson: ${reasonOf(error, config)}`)
   process.exit(1)

@@ -1,19 +1,28 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type WebSockets, webSockets } from '@keelson/adapter-express/websocket'
-import { type Client, createRuntime, defineAgent, isKeelsonError, isModelFailure, type Runtime } from '@keelson/core'
+import {
+  type Client,
+  createRuntime,
+  defineAgent,
+  isKeelsonError,
+  isModelFailure,
+  type Runtime,
+  singleOwner,
+} from '@keelson/core'
 import type { Mount } from '@keelson/core/http'
-import { demo } from '@keelson/core/providers/demo'
-import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
 import type { Framework, ServerConfig } from './config.ts'
 import { openDatabase } from './database.ts'
 import { type Guard, localOnly } from './local-only.ts'
 import { documentationOf, mountsOf } from './surfaces.ts'
 import { assistantTools } from './tools.ts'
+import { firstModel, providersOf } from './vendors.ts'
 
 export interface RunningServer {
   /** Where it listens, e.g. `http://127.0.0.1:3210`. */
   readonly url: string
+  /** Which model answers: `provider/model`. */
+  readonly model: string
   /** Takes no more requests, ends streams, leaves running turns to the next start. Safe to call twice. */
   close(): Promise<void>
 }
@@ -29,16 +38,18 @@ const graceMs = 2_000
  * line per error.
  */
 export async function startServer(config: ServerConfig, log: (line: string) => void): Promise<RunningServer> {
+  const providers = providersOf(config.vendors)
+  const model = config.model ?? (await firstModel(providers))
   const { store, end } = await openDatabase(config.database)
   const runtime = createRuntime({
     store,
-    providers: [demo(), openaiCompatible(config.openai)],
+    providers,
     agents: [
       defineAgent({
         id: 'assistant',
         name: 'Assistant',
         instructions,
-        models: [config.model],
+        models: [model],
         tools: assistantTools(config.notes),
       }),
     ],
@@ -46,6 +57,11 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
   })
   try {
     await runtime.start()
+    // Not waited for: what vendors list is good to know, and nothing depends on it.
+    runtime
+      .as(singleOwner('start'))
+      .models.discover()
+      .catch((error) => log(lineOf(error, 'models')))
     const trustLoopback = config.auth === 'loopback'
     const mounts = mountsOf(config.surfaces, { apiKey: config.apiKey, trustLoopback })
     const { version } = await runtime.as(null).system.health()
@@ -61,6 +77,7 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
     let closing: Promise<void> | undefined
     return {
       url,
+      model,
       close() {
         closing ??= shutDown(server, sockets, runtime).finally(end)
         return closing

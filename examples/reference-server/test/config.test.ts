@@ -11,7 +11,7 @@ const defaults = {
   auth: 'loopback',
   apiKey: undefined,
   model: 'demo/demo',
-  openai: {},
+  vendors: {},
 }
 
 describe('what is left out has a default', () => {
@@ -20,7 +20,7 @@ describe('what is left out has a default', () => {
   })
 
   test('everything set to nothing', () => {
-    const names = ['HOST', 'PORT', 'OPENAI_API_KEY', 'OPENAI_BASE_URL']
+    const names = ['HOST', 'PORT', 'OPENAI_API_KEY', 'OPENAI_BASE_URL', 'OPENAI_API', 'OLLAMA_HOST']
     const own = ['FRAMEWORK', 'DB', 'SURFACES', 'AUTH', 'API_KEY', 'MODEL', 'NOTES_DIR'].map(
       (name) => `KEELSON_${name}`,
     )
@@ -53,11 +53,19 @@ describe('what is set counts', () => {
       { HOST: '0.0.0.0', KEELSON_AUTH: 'required', KEELSON_API_KEY: 'k1' },
       { host: '0.0.0.0', auth: 'required', apiKey: 'k1' },
     ],
-    [{ OPENAI_API_KEY: 'sk-1' }, { model: 'openai/gpt-5-mini', openai: { apiKey: 'sk-1' } }],
     [
-      { OPENAI_BASE_URL: 'http://127.0.0.1:11434/v1' },
-      { model: 'openai/gpt-5-mini', openai: { baseURL: 'http://127.0.0.1:11434/v1' } },
+      { OPENAI_API_KEY: 'sk-1' },
+      { model: 'openai/gpt-5-mini', vendors: { openai: { apiKey: 'sk-1', api: 'responses' } } },
     ],
+    [
+      { OPENAI_BASE_URL: 'http://127.0.0.1:8000/v1', OPENAI_API: 'chat' },
+      { model: 'openai/gpt-5-mini', vendors: { openai: { baseURL: 'http://127.0.0.1:8000/v1', api: 'chat' } } },
+    ],
+    [{ OLLAMA_HOST: '127.0.0.1' }, { model: null, vendors: { ollama: { baseURL: 'http://127.0.0.1:11434/v1' } } }],
+    [{ OLLAMA_HOST: '0.0.0.0:8080' }, { vendors: { ollama: { baseURL: 'http://127.0.0.1:8080/v1' } } }],
+    [{ OLLAMA_HOST: 'https://gpu.example.org/' }, { vendors: { ollama: { baseURL: 'https://gpu.example.org/v1' } } }],
+    [{ OLLAMA_HOST: 'gpu', KEELSON_MODEL: 'ollama/qwen3:8b' }, { model: 'ollama/qwen3:8b' }],
+    [{ OLLAMA_HOST: 'gpu', OPENAI_API_KEY: 'sk-1' }, { model: 'openai/gpt-5-mini' }],
     [{ OPENAI_API_KEY: 'sk-1', KEELSON_MODEL: 'openai/org/model:8b' }, { model: 'openai/org/model:8b' }],
     [{ OPENAI_API_KEY: 'sk-1', KEELSON_MODEL: 'demo/demo' }, { model: 'demo/demo' }],
   ])('%j', (environment, expected) => {
@@ -100,6 +108,10 @@ describe('what is wrong is refused in one line that names it', () => {
     [{ OPENAI_BASE_URL: 'not a url' }, 'OPENAI_BASE_URL'],
     [{ OPENAI_BASE_URL: 'ftp://x' }, 'OPENAI_BASE_URL'],
     [{ OPENAI_BASE_URL: `http://user:${secret}@x/v1` }, 'OPENAI_BASE_URL'],
+    [{ OPENAI_API_KEY: 'sk', OPENAI_API: 'assistants' }, 'OPENAI_API must be'],
+    [{ OLLAMA_HOST: 'a b' }, 'OLLAMA_HOST'],
+    [{ OLLAMA_HOST: `http://user:${secret}@gpu` }, 'OLLAMA_HOST'],
+    [{ KEELSON_MODEL: 'ollama/qwen3' }, 'OLLAMA_HOST'],
     [{ KEELSON_MODEL: 'gpt-5-mini' }, 'KEELSON_MODEL'],
     [{ KEELSON_MODEL: 'demo/other' }, 'KEELSON_MODEL'],
     [{ KEELSON_MODEL: 'anthropic/claude' }, 'KEELSON_MODEL'],

@@ -12,6 +12,15 @@ export {
   type DecideApproval,
 } from './capabilities/approvals/index.ts'
 export {
+  type BreakerEvent,
+  type BreakerListener,
+  type BreakerOptions,
+  type BreakerPolicy,
+  type BreakerStatus,
+  breakerErrors,
+  breakerPolicies,
+} from './capabilities/breakers/index.ts'
+export {
   type BudgetCrossing,
   type BudgetDefinition,
   type BudgetPeriod,
@@ -41,7 +50,13 @@ export {
   type TurnOutcome,
 } from './capabilities/loop/index.ts'
 export {
+  type Capacity,
+  type CapacityUse,
   type Completion,
+  type DiscoveredModels,
+  type Embedded,
+  type EmbeddingProvider,
+  type EmbeddingRequest,
   type FailureClass,
   isModelFailure,
   ModelFailure,
@@ -53,20 +68,29 @@ export {
   modelErrors,
   noUsage,
   type Provider,
+  type ProviderOffer,
   type RegisteredModel,
   type ToolDescription,
+  type Transcript,
+  type TranscriptionProvider,
+  type TranscriptionRequest,
 } from './capabilities/models/index.ts'
+export type { TurnContext, TurnReport, TurnStep } from './capabilities/observatory/index.ts'
 export { type Listen, realtimeErrors, type Ticket, type TurnListener } from './capabilities/realtime/index.ts'
 export {
+  type BreakerState,
   type ContextSegment,
   endsTurn,
   type FinishReason,
+  type ImagePart,
   isSettled,
   type Message,
+  type ModelAttempt,
   type NewMessage,
   type Part,
   type Role,
   type Selection,
+  type SelectionCandidate,
   type Session,
   type SessionStatus,
   sessionErrors,
@@ -77,6 +101,7 @@ export {
   type TurnEvent,
   type TurnEventType,
   type TurnOptions,
+  type TurnSelection,
   type TurnStatus,
   textOf,
   turnTransitions,

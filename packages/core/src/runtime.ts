@@ -1,44 +1,35 @@
 import packageJson from '../package.json' with { type: 'json' }
-import { type Agent, type AgentDefinition, agentOperations } from './capabilities/agents/index.ts'
+import type { Agent, AgentDefinition } from './capabilities/agents/index.ts'
 import { createAgents } from './capabilities/agents/service.ts'
-import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
+import type { Approval } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
+import type { BreakerOptions } from './capabilities/breakers/index.ts'
+import { policyOf } from './capabilities/breakers/policy.ts'
+import { createBreakers } from './capabilities/breakers/service.ts'
 import { createAccounting } from './capabilities/costs/accounting.ts'
 import { compileBudgets } from './capabilities/costs/budget.ts'
-import {
-  type BudgetCrossing,
-  type BudgetDefinition,
-  costOperations,
-  type PriceSource,
-} from './capabilities/costs/index.ts'
+import type { BudgetCrossing, BudgetDefinition, PriceSource } from './capabilities/costs/index.ts'
 import { checkPrices, createPrices } from './capabilities/costs/rate-card.ts'
 import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
-import {
-  attachOperation,
-  loopErrors,
-  type RunOptions,
-  runOperation,
-  type TurnHandle,
-  type TurnLimits,
-  turnOperations,
-} from './capabilities/loop/index.ts'
+import { loopErrors, type TurnLimits } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
-import { modelOperations, type Provider } from './capabilities/models/index.ts'
+import type { Models, Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
-import { realtimeOperations } from './capabilities/realtime/index.ts'
+import { createObservatory } from './capabilities/observatory/service.ts'
 import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
-import { sessionOperations } from './capabilities/sessions/index.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
-import { systemOperations } from './capabilities/system/index.ts'
 import { createSystem } from './capabilities/system/service.ts'
-import { authorize, createDoor, type Door } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
-import { type Store, storeErrors } from './stores.ts'
+import { repeat } from './kernel/repeat.ts'
+import { type Client, createClients } from './runtime-client.ts'
+import { type Store, type StoreChange, storeErrors } from './stores.ts'
+
+export type { Client } from './runtime-client.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
@@ -48,6 +39,8 @@ export interface RuntimeOptions {
   readonly providers: readonly Provider[]
   readonly agents: readonly AgentDefinition[]
   readonly limits?: Partial<TurnLimits>
+  /** When providers that fail are left alone, and for how long. */
+  readonly breakers?: BreakerOptions
   /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
   readonly deciders?: 'operator' | 'owner'
   /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
@@ -69,25 +62,6 @@ export interface RuntimeOptions {
   readonly onError?: (error: unknown, where: string) => void
 }
 
-/** Everything a caller can do. Every call is authorised as that caller. */
-export interface Client {
-  /**
-   * Starts a turn of an agent. Returns at once; the handle tells when it is stored. The agent is the registered one of
-   * this id; given as it was defined, it types the handle's `output`.
-   */
-  run<Output = unknown>(agent: string | Agent<Output>, options: RunOptions): TurnHandle<Output>
-  /** A turn that was started before, here or elsewhere: its events, and what comes of it. `agent` types its `output`. */
-  attach<Output = unknown>(turn: string, agent?: Agent<Output>): TurnHandle<Output>
-  readonly agents: Door<typeof agentOperations>
-  readonly approvals: Door<typeof approvalOperations>
-  readonly costs: Door<typeof costOperations>
-  readonly models: Door<typeof modelOperations>
-  readonly realtime: Door<typeof realtimeOperations>
-  readonly sessions: Door<typeof sessionOperations>
-  readonly system: Door<typeof systemOperations>
-  readonly turns: Door<typeof turnOperations>
-}
-
 export interface Runtime {
   /** The operations, called as somebody; null is nobody, who may call open operations only. */
   as(principal: Principal | null, context?: Omit<CallContext, 'principal'>): Client
@@ -101,6 +75,12 @@ export interface Runtime {
 
 /** Stores that a runtime of this process has open: what runs there is not left over from a dead one. */
 const inUse = new WeakSet<Store>()
+
+/** Names of the providers that are registered, or that an agent's model names where one provider serves any. */
+const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): readonly string[] => {
+  const named = agents.flatMap(({ models }) => models.flatMap((id) => find(id)?.prefix ?? []))
+  return [...new Set([...prefixes, ...named])]
+}
 
 /** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
 export function createRuntime(options: RuntimeOptions): Runtime {
@@ -144,7 +124,24 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const prices = createPrices(options.prices ?? null, () => clock.now())
   const accounting = createAccounting({ prices, budgetsOf, clock, newId })
   const costs = createCosts({ store: store.costs, accounting, budgetsOf, clock, instance, crossed })
-  const models = createModels(options.providers, costs.meter)
+  const breakers = createBreakers({
+    store: store.breakers,
+    policy: policyOf(options.breakers),
+    clock,
+    instance,
+    exclusive: store.exclusive,
+    names: () => configuredProviders,
+    relieve: (provider) => models.meter.relieve(provider),
+    report: reportError,
+  })
+  const models = createModels({
+    providers: options.providers,
+    gate: breakers,
+    charge: costs.charge,
+    sessions: store.sessions,
+    clock,
+  })
+  const configuredProviders = providersOf(models, agents.all)
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,
@@ -159,6 +156,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     approvals: store.approvals,
     agents,
     models,
+    gate: breakers,
     realtime,
     accounting,
     crossed,
@@ -178,6 +176,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     followUp,
     report: reportError,
   })
+  const observatory = createObservatory({ sessions: store.sessions, models })
   const system = createSystem({ clock, version: packageJson.version, agents: () => agents.all })
 
   /** Carries out an approved call of a turn that did not wait, as a turn of its own in the same session. */
@@ -189,62 +188,15 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       { type: 'text', text: `The call of ${tool} was approved.` },
       { type: 'tool-call', call: toolCall, tool, arguments: text },
     ] as const
-    const { authority, approvals: mode } = origin.options
+    const { authority, approvals: mode, schedule } = origin.options
     // What was approved is carried out, although the session may have been closed since.
     const runOptions = { session, message, whenClosed: 'answer', authority, approvals: mode } as const
-    await loop.run({ principal }, origin.agent, runOptions, id).accepted
+    const ofSchedule = schedule === undefined ? runOptions : { ...runOptions, schedule }
+    await loop.run({ principal }, origin.agent, ofSchedule, id).accepted
   }
 
-  const doors = {
-    agents: createDoor(agentOperations, agents, ready),
-    approvals: createDoor(approvalOperations, approvals, ready),
-    costs: createDoor(costOperations, costs, ready),
-    models: createDoor(modelOperations, models, ready),
-    realtime: createDoor(realtimeOperations, realtime, ready),
-    sessions: createDoor(sessionOperations, sessions, ready),
-    system: createDoor(systemOperations, system, () => undefined),
-    turns: createDoor(turnOperations, loop, ready),
-  }
-
-  class RuntimeClient implements Client {
-    readonly #context: CallContext
-    constructor(context: CallContext) {
-      this.#context = context
-    }
-    run<Output>(agent: string | Agent<Output>, runOptions: RunOptions) {
-      authorize(runOperation, this.#context)
-      const id = typeof agent === 'string' ? agent : agent.id
-      return loop.run(this.#context, id, runOptions) as TurnHandle<Output>
-    }
-    attach<Output>(turn: string) {
-      authorize(attachOperation, this.#context)
-      return loop.attach(this.#context, turn) as TurnHandle<Output>
-    }
-    get agents() {
-      return new doors.agents(this.#context)
-    }
-    get approvals() {
-      return new doors.approvals(this.#context)
-    }
-    get costs() {
-      return new doors.costs(this.#context)
-    }
-    get models() {
-      return new doors.models(this.#context)
-    }
-    get realtime() {
-      return new doors.realtime(this.#context)
-    }
-    get sessions() {
-      return new doors.sessions(this.#context)
-    }
-    get system() {
-      return new doors.system(this.#context)
-    }
-    get turns() {
-      return new doors.turns(this.#context)
-    }
-  }
+  const services = { agents, approvals, breakers, costs, loop, models, observatory, realtime, sessions, system }
+  const clientOf = createClients(services, ready)
 
   function start(): Promise<void> {
     if (state === 'stopped') return Promise.reject(loopErrors.RUNTIME_STOPPED())
@@ -263,6 +215,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       throw error
     })
     opened = true
+    await breakers.refresh()
     await prices.load()
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
@@ -270,11 +223,15 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
     state = 'started'
     // Each on its own: an instance that is slow to sweep is not dead.
-    if (!store.exclusive) endHeartbeat = repeat(heartbeat, leaseMs / 6, 'heartbeat')
-    endSweep = repeat(sweep, leaseMs / 3, 'sweep')
-    const hint = ({ turn }: { readonly turn: string }) => {
-      realtime.touch(turn)
-      held.changed(turn)
+    if (!store.exclusive) endHeartbeat = repeated(heartbeat, leaseMs / 6, 'heartbeat')
+    endSweep = repeated(sweep, leaseMs / 3, 'sweep')
+    const hint = (change: StoreChange) => {
+      if ('breaker' in change) {
+        breakers.refresh().catch((error) => reportError(error, 'breakers'))
+        return
+      }
+      realtime.touch(change.turn)
+      held.changed(change.turn)
     }
     endChanges = store.changes?.subscribe(hint) ?? endChanges
     await approvals.sweep().catch((error) => reportError(error, 'sweep'))
@@ -293,27 +250,13 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     if (!store.exclusive) {
       await takeOver(staleBefore())
       await held.sweep()
+      await breakers.refresh()
     }
     await approvals.sweep()
   }
 
-  function repeat(work: () => Promise<void>, everyMs: number, where: string): () => void {
-    let ended = false
-    let cancel = clock.after(everyMs, again)
-    function again(): void {
-      work()
-        .catch((error) => {
-          if (!ended) reportError(error, where)
-        })
-        .finally(() => {
-          if (!ended) cancel = clock.after(everyMs, again)
-        })
-    }
-    return () => {
-      ended = true
-      cancel()
-    }
-  }
+  const repeated = (work: () => Promise<void>, everyMs: number, where: string) =>
+    repeat(clock, everyMs, work, (error) => reportError(error, where))
 
   async function close(): Promise<void> {
     state = 'stopped'
@@ -334,7 +277,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   return {
     as: (principal, context) =>
-      new RuntimeClient({ ...context, principal: principal === null ? nobody : checkPrincipal(principal) }),
+      clientOf({ ...context, principal: principal === null ? nobody : checkPrincipal(principal) }),
     start,
     stop() {
       stopping ??= close()

@@ -1,10 +1,12 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
+import type { BreakerStore } from './capabilities/breakers/index.ts'
 import type { CostStore } from './capabilities/costs/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
+export type { BreakerProbe, BreakerRecord, BreakerStore } from './capabilities/breakers/index.ts'
 export type {
   BudgetCrossing,
   BudgetRow,
@@ -51,6 +53,7 @@ export type {
   Turn,
   TurnError,
   TurnOptions,
+  TurnSelection,
   TurnStatus,
   Usage,
 } from './capabilities/sessions/index.ts'
@@ -60,15 +63,19 @@ export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
 
+/** What another instance has written to: a turn, by its id, or a breaker, by its provider. */
+export type StoreChange = { readonly turn: string } | { readonly breaker: string }
+
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {
-  /** Tells of every turn that another instance has written to, after it was stored. Returns what ends it. */
-  subscribe(listener: (change: { readonly turn: string }) => void): () => void
+  /** Tells of everything that another instance has written to, after it was stored. Returns what ends it. */
+  subscribe(listener: (change: StoreChange) => void): () => void
 }
 
 /** What a database must be able to do: one narrow port per capability. */
 export interface Store {
   readonly approvals: ApprovalStore
+  readonly breakers: BreakerStore
   readonly costs: CostStore
   readonly loop: LoopStore
   readonly sessions: SessionStore

@@ -1,6 +1,7 @@
 import { isKeelsonError, type Store, storeErrors } from '@keelson/core/stores'
 import { DummyDriver, Kysely, SqliteAdapter } from 'kysely'
 import { createApprovalStore } from './approvals.ts'
+import { createBreakerStore } from './breakers.ts'
 import { createCostStore } from './costs.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
@@ -51,6 +52,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
 
   return {
     approvals: createApprovalStore(db, engine),
+    breakers: createBreakerStore(db, engine),
     costs: createCostStore(db, engine),
     loop: createLoopStore(db, engine),
     sessions: createSessionStore(db, engine),

@@ -1,5 +1,6 @@
 import type {
   ApprovalStatus,
+  BreakerRecord,
   ChargeOutcome,
   NewMessage,
   SessionStatus,
@@ -124,6 +125,22 @@ export interface ApprovalTable {
   expires_at: number
 }
 
+export interface BreakerTable {
+  provider: string
+  version: number
+  state: BreakerRecord['state']
+  cause: BreakerRecord['cause']
+  /** JSON. */
+  failures: string
+  last_failure: string | null
+  cooldown_ms: number
+  opened_at: number | null
+  retry_at: number | null
+  /** JSON. */
+  probe: string | null
+  changed_at: number
+}
+
 export interface InstanceTable {
   id: string
   heartbeat: number
@@ -216,6 +233,7 @@ export interface Database {
   turns: TurnTable
   tool_calls: ToolCallTable
   approvals: ApprovalTable
+  breakers: BreakerTable
   instances: InstanceTable
   ledger: LedgerTable
   cost_rollups: CostRollupTable

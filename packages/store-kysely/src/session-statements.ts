@@ -5,6 +5,7 @@ import {
   messageColumns,
   type ReachKind,
   type ReachValues,
+  selectionColumns,
   sessionColumns,
   toolCallColumns,
   turnColumns,
@@ -13,6 +14,9 @@ import {
 import type { Features } from './engine.ts'
 import type { Database, MessageTable, SessionTable } from './schema.ts'
 import { columnsOf, type Parameters, remembered, statement } from './statement.ts'
+
+/** Characters of a message's JSON that its beginning is taken from. */
+const excerptLength = 4_000
 
 interface ScopeValues {
   tenant: string
@@ -217,6 +221,20 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
           .where('session', '=', parameter('session'))
           .where(within('turns', kind, parameter))
           .orderBy('sequence')
+          .limit(parameter('limit'))
+          .offset(parameter('offset')),
+      ),
+    ),
+
+    selections: remembered((kind: ReachKind) =>
+      statement((parameter: Parameters<ReachValues & Window>) =>
+        db
+          .selectFrom('turns')
+          .select(selectionColumns)
+          .select(sql<string>`substr(${sql.ref('turns.input')}, 1, ${sql.lit(excerptLength)})`.as('excerpt'))
+          .where(within('turns', kind, parameter))
+          .orderBy('created_at', 'desc')
+          .orderBy('id')
           .limit(parameter('limit'))
           .offset(parameter('offset')),
       ),

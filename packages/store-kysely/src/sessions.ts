@@ -12,6 +12,7 @@ import {
   sessionOf,
   toolCallOf,
   turnOf,
+  turnSelectionOf,
   windowValues,
 } from './columns.ts'
 import { type Engine, run } from './engine.ts'
@@ -152,6 +153,11 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
     async turns(reach, session, window) {
       const values = { ...reachValues(reach), ...windowValues(window), session }
       return (await engine.query(sql.turns(reachKind(reach)), values)).map(turnOf)
+    },
+
+    async selections(reach, window) {
+      const values = { ...reachValues(reach), ...windowValues(window) }
+      return (await engine.query(sql.selections(reachKind(reach)), values)).map(turnSelectionOf)
     },
 
     async turnLog(reach, id) {

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import type { Store, StoreChanges } from '@keelson/core/stores'
+import type { Store, StoreChange, StoreChanges } from '@keelson/core/stores'
 import { createListener } from './listener.ts'
 import type { PostgresListenClient } from './pool.ts'
 
 /** A payload must stay below 8,000 bytes. */
 const payloadBytes = 7_900
+
+/** Before the name of a provider whose breaker has changed; no identifier of a turn begins so. */
+const breakerMark = 'breaker\t'
 
 export interface ChangesOptions {
   readonly schema: string
@@ -13,7 +16,7 @@ export interface ChangesOptions {
   report(error: unknown): void
 }
 
-/** What instances tell each other: which turns have changed, by id and nothing more. */
+/** What instances tell each other: which turns and breakers have changed, by name and nothing more. */
 export interface Changes {
   readonly port: StoreChanges
   /** Tells the other instances, soon: what comes while a notification is under way goes with the next one. */
@@ -25,7 +28,7 @@ export interface Changes {
 export function createChanges({ schema, connect, notify, report }: ChangesOptions): Changes {
   const channel = `keelson ${schema}`
   const sender: string = randomUUID()
-  const listeners = new Set<(change: { readonly turn: string }) => void>()
+  const listeners = new Set<(change: StoreChange) => void>()
   const waiting = new Set<string>()
   let sending = false
   let stopped = false
@@ -33,12 +36,13 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
   const listener = createListener({ connect, channel, heard, report })
 
   function heard(payload: string): void {
-    const [from, ...turns] = payload.split('\n')
+    const [from, ...names] = payload.split('\n')
     if (from === sender) return
-    for (const turn of turns) {
+    for (const name of names) {
+      const change = name.startsWith(breakerMark) ? { breaker: name.slice(breakerMark.length) } : { turn: name }
       for (const tell of [...listeners]) {
         try {
-          tell({ turn })
+          tell(change)
         } catch (error) {
           report(error)
         }
@@ -72,7 +76,7 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
   return {
     port: {
       subscribe(tell) {
-        const own = (change: { readonly turn: string }) => tell(change)
+        const own = (change: StoreChange) => tell(change)
         listeners.add(own)
         return () => listeners.delete(own)
       },
@@ -94,8 +98,11 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
 }
 
 /** The store, telling the other instances of what its verbs have changed once that is stored. */
-export function announcing(store: Store, { announce }: Pick<Changes, 'announce'>): Pick<Store, 'loop' | 'approvals'> {
-  const { approvals, loop } = store
+export function announcing(
+  store: Store,
+  { announce }: Pick<Changes, 'announce'>,
+): Pick<Store, 'approvals' | 'breakers' | 'loop'> {
+  const { approvals, breakers, loop } = store
   return {
     loop: {
       ...loop,
@@ -127,6 +134,16 @@ export function announcing(store: Store, { announce }: Pick<Changes, 'announce'>
         const taken = await loop.takeOver(instance, staleBefore, at, limit)
         announce(...taken.map(({ turn }) => turn.id))
         return taken
+      },
+    },
+
+    breakers: {
+      ...breakers,
+
+      async swap(record) {
+        const written = await breakers.swap(record)
+        if (written) announce(breakerMark + record.provider)
+        return written
       },
     },
 

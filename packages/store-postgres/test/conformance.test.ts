@@ -13,7 +13,7 @@ describeStore('postgresStore', {
   async open() {
     opened ??= openStore(server().url, { trace: (sql) => statements.add(sql) })
     const { store, pool, schema } = await opened
-    const loop = ['sessions', 'messages', 'turns', 'tool_calls', 'approvals', 'instances']
+    const loop = ['sessions', 'messages', 'turns', 'tool_calls', 'approvals', 'breakers', 'instances']
     const tables = [...loop, 'ledger', 'cost_rollups', 'budget_windows', 'reservations']
     await pool.query(`truncate ${tables.map((table) => `"${schema}".${table}`).join(', ')}`)
     return { store, close: async () => {} }

@@ -230,7 +230,7 @@ describe('the listening connection', () => {
     }
     const [here, there] = [await open(), await open()]
     const heard: string[] = []
-    const unsubscribe = here.changes?.subscribe(({ turn }) => heard.push(turn))
+    const unsubscribe = here.changes?.subscribe((change) => 'turn' in change && heard.push(change.turn))
     await there.sessions.create(owner, sessionNamed('s'))
     const { lease } = await startTurn(there, 's', 't')
     await there.loop.flush(lease, 'line\n')

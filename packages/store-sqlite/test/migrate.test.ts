@@ -5,7 +5,7 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 1, approvals: 1, costs: 1 }
+const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1, costs: 1 }
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -31,9 +31,21 @@ describe('migration', () => {
   it('makes every table, checked by type, and remembers its version', async () => {
     const file = newFile()
     await (await openStore(file)).close()
-    const tables = ['approvals', 'instances', 'messages', 'schema_version', 'sessions', 'tool_calls', 'turns']
-    const money = ['budget_windows', 'cost_rollups', 'ledger', 'reservations']
-    expect(tablesOf(file)).toEqual([...tables, ...money].toSorted())
+    const tables = [
+      'approvals',
+      'breakers',
+      'budget_windows',
+      'cost_rollups',
+      'instances',
+      'ledger',
+      'messages',
+      'reservations',
+      'schema_version',
+      'sessions',
+      'tool_calls',
+      'turns',
+    ]
+    expect(tablesOf(file)).toEqual(tables)
     expect(
       inspect(
         file,
@@ -79,14 +91,14 @@ describe('migration', () => {
     const file = newFile()
     await (await openStore(file)).close()
     inspect(file, 'drop table approvals')
-    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":1,"costs":1}'`)
+    inspect(file, `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1,"costs":1}'`)
     await (await openStore(file)).close()
     expect(tablesOf(file)).toContain('approvals')
     expect(storedVersions(file)).toEqual(versions)
   })
 
   it.each([
-    { ...versions, loop: 2 },
+    { ...versions, loop: versions.loop + 1 },
     { ...versions, sorcery: 1 },
   ])('refuses the newer schema %j and leaves it as it is', async (newer) => {
     const file = newFile()

@@ -41,6 +41,20 @@ const approval = (id: string, toolCall: string) => ({
   expiresAt: 1_000,
 })
 
+const breaker = (version: number) => ({
+  provider: 'openai',
+  version,
+  state: 'closed' as const,
+  cause: null,
+  failures: [1],
+  lastFailure: 'server',
+  cooldownMs: 1,
+  openedAt: null,
+  retryAt: null,
+  probe: null,
+  changedAt: 1,
+})
+
 describe('the number of statements', () => {
   it('of accepting a message in a free session is three in one transaction', async () => {
     const { store, taken } = await traced()
@@ -126,7 +140,12 @@ describe('the number of statements', () => {
     await store.sessions.messages(owner, 's', { after: 0, limit: 10 })
     await store.sessions.turn(owner, 't')
     await store.sessions.untitled(owner, 10)
-    expect(taken()).toEqual(['select', 'select', 'select'])
+    await store.sessions.selections(owner, { limit: 10, offset: 0 })
+    expect(taken()).toEqual(['select', 'select', 'select', 'select'])
+    await store.breakers.swap(breaker(1))
+    await store.breakers.swap(breaker(2))
+    await store.breakers.list('', 10)
+    expect(taken()).toEqual(['insert', 'update', 'select'])
   })
 
   it('of a warm start is one that reads one row', async () => {
@@ -139,7 +158,7 @@ describe('the number of statements', () => {
 })
 
 /** Calls every verb of every port, those with filters in all their shapes. */
-async function useEverything({ sessions, loop, approvals, costs }: Store): Promise<void> {
+async function useEverything({ sessions, loop, approvals, breakers, costs }: Store): Promise<void> {
   const window = { limit: 10, offset: 0 }
   for (const reach of [owner, { tenant: owner.tenant, subject: null }]) {
     await sessions.create(owner, { ...sessionNamed(`scoped ${reach.subject}`), scope: 'main' })
@@ -157,6 +176,7 @@ async function useEverything({ sessions, loop, approvals, costs }: Store): Promi
     await sessions.setTitles(reach, [{ id: 's', title: 'Title' }])
     await sessions.turn(reach, 't')
     await sessions.turns(reach, 's', window)
+    await sessions.selections(reach, window)
     await sessions.turnLog(reach, 't')
     await sessions.toolCalls(reach, 't')
     await approvals.get(reach, 'a')
@@ -180,6 +200,8 @@ async function useEverything({ sessions, loop, approvals, costs }: Store): Promi
     }
     await costs.budgets(reach, 1, 10)
   }
+  await breakers.list('', 10)
+  for (const version of [1, 2]) await breakers.swap(breaker(version))
   const outside = setAside('outside', null)
   await costs.reserve(owner, outside, 'one', 1)
   await costs.charge(owner, { at: 1, ledger: [paid('outside')], settlements: [] })
@@ -262,6 +284,8 @@ describe('the plan of every statement', () => {
     expect(indexes(/from "ledger" where "ledger"."tenant" = \? and "subject" = \?/)).toEqual(['ledger_of_subject'])
     expect(indexes(/from "ledger" where "ledger"."tenant" = \? order/)).toEqual(['ledger_of_tenant'])
     expect(indexes(/"sessions"."tenant" = \? order by "created_at" desc/)).toEqual(['sessions_of_tenant'])
+    expect(indexes(/"turns"."tenant" = \? order by "created_at" desc/)).toEqual(['turns_of_tenant'])
+    expect(indexes(/"turns"."subject" = \? order by "created_at" desc/)).toEqual(['turns_of_subject'])
     expect(indexes(/"messages"."sequence" > \?/)).toEqual(['sqlite_autoindex_sessions_1', 'PRIMARY'])
   })
 })

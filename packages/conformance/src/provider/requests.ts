@@ -1,4 +1,4 @@
-import type { ModelMessage, ModelRequest, Usage } from '@keelson/core'
+import type { ModelMessage, ModelPart, ModelRequest, Part, Usage } from '@keelson/core'
 
 /** What fake servers count: every bucket has a number of its own. */
 export const usage: Usage = { input: 900, cacheRead: 100, cacheWrite: 0, output: 37, reasoning: 13 }
@@ -34,3 +34,22 @@ export const conversation: readonly ModelMessage[] = [
   },
   user('kit-last'),
 ]
+
+/** An answer as the loop keeps it: thoughts, text, calls. */
+export function asAnswered(parts: readonly ModelPart[]): ModelMessage {
+  const thoughts: Part[] = []
+  const calls: Part[] = []
+  let [text, thought] = ['', '']
+  for (const part of parts) {
+    if (part.type === 'text') text += part.text
+    else if (part.type === 'tool-call') calls.push(part)
+    else if (part.type === 'reasoning') {
+      thought += part.text
+      if (part.state === undefined) continue
+      thoughts.push({ type: 'reasoning', text: thought, state: part.state })
+      thought = ''
+    }
+  }
+  const said: Part[] = text === '' ? [] : [{ type: 'text', text }]
+  return { role: 'assistant', parts: [...thoughts, ...said, ...calls] }
+}

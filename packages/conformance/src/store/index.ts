@@ -1,9 +1,11 @@
 import { describe } from 'vitest'
 import { describeApprovals } from './approvals.ts'
+import { describeBreakers } from './breakers.ts'
 import { describeCosts } from './costs.ts'
 import { describeLoop } from './loop.ts'
 import type { StoreSubject } from './scene.ts'
 import { describeSessions } from './sessions.ts'
+import { describeSelections } from './sessions-selections.ts'
 
 export type { OpenedStore, StoreSubject } from './scene.ts'
 
@@ -14,8 +16,10 @@ export type { OpenedStore, StoreSubject } from './scene.ts'
 export function describeStore(name: string, subject: StoreSubject): void {
   describe(name, () => {
     describeSessions(subject)
+    describeSelections(subject)
     describeLoop(subject)
     describeApprovals(subject)
+    describeBreakers(subject)
     describeCosts(subject)
   })
 }

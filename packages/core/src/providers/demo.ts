@@ -14,7 +14,9 @@ export function demo(): Provider {
   return {
     id: 'demo',
     local: true,
-    models: [{ name: 'demo', contextTokens: 128_000, maxOutputTokens: 4096, price: { input: 0, output: 0 } }],
+    models: [
+      { name: 'demo', contextTokens: 128_000, maxOutputTokens: 4096, vision: false, price: { input: 0, output: 0 } },
+    ],
     async *stream(_model, request, signal): AsyncGenerator<ModelPart> {
       signal.throwIfAborted()
       const input = tokensOf(bytesOfRequest(request, known))
@@ -64,6 +66,7 @@ function bytesOfRequest(request: ModelRequest, known: WeakMap<ModelMessage, numb
 function contentOf(part: Part): string {
   if (part.type === 'tool-call') return part.tool + part.arguments
   if (part.type === 'tool-result') return JSON.stringify(part.output)
+  if (part.type === 'image') return ''
   return part.text
 }
 

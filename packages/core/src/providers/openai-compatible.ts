@@ -1,155 +1,84 @@
-import type OpenAI from 'openai'
-import { ModelFailure, type ModelInfo, type ModelPart, type Provider } from '../capabilities/models/index.ts'
-import type { JsonObject } from '../kernel/json.ts'
+import type { EmbeddingProvider, ModelInfo, Provider, TranscriptionProvider } from '../capabilities/models/index.ts'
 import { providerErrors } from './errors.ts'
 import { answerReader } from './openai-compatible/answer.ts'
-import { loadSdk, makeClient, type Sdk } from './openai-compatible/client.ts'
-import { failureOf } from './openai-compatible/failure.ts'
+import { connectionTo } from './openai-compatible/connection.ts'
+import { listModels, listOllama } from './openai-compatible/discovery.ts'
+import { embedderOver, transcriberOver } from './openai-compatible/media.ts'
 import { requestWriter } from './openai-compatible/request.ts'
+import {
+  commonQuirks,
+  type OpenAICompatibleQuirks,
+  type OpenAICompatibleServer,
+  servers,
+} from './openai-compatible/servers.ts'
+
+export type { OpenAICompatibleQuirks, OpenAICompatibleServer } from './openai-compatible/servers.ts'
 
 const openaiURL = 'https://api.openai.com/v1'
 
-/** Where a server departs from what most do. */
-export interface OpenAICompatibleQuirks {
-  /** @default 'max_completion_tokens' for OpenAI itself, 'max_tokens' for every other server */
-  readonly maxTokensField?: 'max_tokens' | 'max_completion_tokens'
-  /** @default 'system' */
-  readonly systemRole?: 'system' | 'developer'
-  /** False for a server that refuses `stream_options`; usage is then what it sends by itself. @default true */
-  readonly streamUsage?: boolean
-  /** True for a server that wants earlier reasoning sent back. @default false */
-  readonly returnReasoning?: boolean
-  /** Fields added to every request. */
-  readonly extraBody?: JsonObject
-}
+/** OpenAI itself no longer knows the older name; it has a provider of its own, which can do more. */
+const openaiQuirks = { maxTokensField: 'max_completion_tokens', imageURLs: true } as const
+
+const isOpenai = (baseURL: string): boolean => /(^|\.)openai\.com$/.test(URL.parse(baseURL)?.hostname ?? '')
 
 export interface OpenAICompatibleOptions {
-  /** Prefix of its models. @default 'openai' */
+  /** Which server it is, for its address and its quirks. Left out for one that is not in the table. */
+  readonly server?: OpenAICompatibleServer
+  /** Prefix of its models. @default the name of the server */
   readonly id?: string
-  /** @default OpenAI's own */
+  /** Ends where `/chat/completions` begins, mostly in `/v1`. @default where the server usually is, else OpenAI's own */
   readonly baseURL?: string | undefined
   /** The key, or a function that fetches it for each call. Left out for a server that wants none. */
   readonly apiKey?: string | (() => Promise<string>) | undefined
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>
   readonly models?: readonly ModelInfo[]
-  /** True when the server runs on this machine and needs no key. */
+  /** True when the server runs on this machine and needs no key. @default as the server usually does */
   readonly local?: boolean
   /** @default the global `fetch` */
   readonly fetch?: typeof globalThis.fetch
+  /** Replaces what is known of the server. */
   readonly quirks?: OpenAICompatibleQuirks
 }
 
 /**
- * A provider for OpenAI and for every server that speaks its Chat Completions protocol. Needs the package `openai`,
- * which is loaded by the first call. Throws `PROVIDER_OPTIONS_INVALID` when an option will not do.
+ * A provider for every server that speaks OpenAI's Chat Completions protocol. Needs the package `openai`, which is
+ * loaded by the first call. Throws `PROVIDER_OPTIONS_INVALID` when an option will not do.
  */
-export function openaiCompatible(options: OpenAICompatibleOptions = {}): Provider {
-  const { id = 'openai', baseURL = openaiURL, headers = {}, quirks = {} } = options
-  const url = checkOptions(id, baseURL, options.apiKey)
-  const write = requestWriter({
-    maxTokensField: quirks.maxTokensField ?? (isOpenai(url) ? 'max_completion_tokens' : 'max_tokens'),
-    systemRole: quirks.systemRole ?? 'system',
-    streamUsage: quirks.streamUsage ?? true,
-    returnReasoning: quirks.returnReasoning ?? false,
-    extraBody: quirks.extraBody ?? {},
-  })
-  const secrets = secretKeeper(options.apiKey, headers)
-  let ready: Promise<{ sdk: Sdk; client: OpenAI }> | undefined
-  const connect = async () => {
-    const sdk = await loadSdk()
-    return { sdk, client: makeClient(sdk, { baseURL, apiKey: secrets.apiKey, headers, fetch: options.fetch }) }
+export function openaiCompatible(
+  options: OpenAICompatibleOptions = {},
+): Provider & EmbeddingProvider & TranscriptionProvider {
+  const known = options.server === undefined ? undefined : servers[options.server]
+  if (options.server !== undefined && known === undefined) {
+    const names = Object.keys(servers).join(', ')
+    throw providerErrors.PROVIDER_OPTIONS_INVALID({ message: `server is one of ${names}; others need only a baseURL` })
   }
+  const { id = options.server ?? 'openai', headers = {}, local = known?.local } = options
+  const baseURL = options.baseURL ?? known?.baseURL ?? openaiURL
+  const connection = connectionTo({ id, baseURL, apiKey: options.apiKey, headers, fetch: options.fetch })
+  const quirks = {
+    parallelToolCalls: undefined,
+    ...commonQuirks,
+    ...(isOpenai(baseURL) ? openaiQuirks : {}),
+    ...known?.quirks,
+    ...options.quirks,
+  }
+  const write = requestWriter(quirks)
 
   return {
     id,
-    ...(options.local === undefined ? {} : { local: options.local }),
+    ...(local === undefined ? {} : { local }),
     ...(options.models === undefined ? {} : { models: options.models }),
-    async *stream(model, request, signal): AsyncGenerator<ModelPart> {
-      signal.throwIfAborted()
-      ready ??= connect()
-      const { sdk, client } = await ready.catch((error) => {
-        // The package may be installed by the next call.
-        ready = undefined
-        throw error
-      })
-      const reader = answerReader()
-      const parts: ModelPart[] = []
-      try {
-        const sending = client.chat.completions.create(write(model, request), { signal }).withResponse()
-        const { data, response } = await untilAborted(sending, signal)
-        const type = response.headers.get('content-type') ?? ''
-        if (/html|application\/json/i.test(type)) {
-          data.controller.abort()
-          throw new ModelFailure('malformed', `the server answered with ${type} instead of an event stream`)
-        }
-        for await (const chunk of data) {
-          reader.take(chunk, parts)
-          for (const part of parts) yield part
-          parts.length = 0
-        }
-        // The client ends a stream that was aborted as if it were whole.
-        signal.throwIfAborted()
-        yield* reader.end()
-      } catch (error) {
-        if (signal.aborted) throw signal.reason
-        const failure = failureOf(error, sdk, secrets.hide)
-        throw failure
-      }
-    },
+    stream: (model, request, signal) =>
+      connection.stream(
+        (client, sending) => client.chat.completions.create(write(model, request), sending),
+        answerReader(quirks.reasoningFields),
+        request,
+        signal,
+      ),
+    discover: (signal) =>
+      quirks.discovery === 'ollama' ? listOllama(connection, baseURL, signal) : listModels(connection, signal),
+    ...embedderOver(connection),
+    ...transcriberOver(connection),
   }
-}
-
-const isOpenai = (url: URL): boolean => url.hostname === 'openai.com' || url.hostname.endsWith('.openai.com')
-
-function checkOptions(id: string, baseURL: string, apiKey: OpenAICompatibleOptions['apiKey']): URL {
-  const refuse = (message: string) => providerErrors.PROVIDER_OPTIONS_INVALID({ message: `provider ${id}: ${message}` })
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) {
-    throw providerErrors.PROVIDER_OPTIONS_INVALID({
-      message: 'the id of a provider begins with a letter or digit and goes on with letters, digits, ".", "_" and "-"',
-    })
-  }
-  const url = URL.parse(baseURL)
-  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('baseURL must be an http or https URL')
-  if (url.username !== '' || url.password !== '') throw refuse('baseURL must not hold credentials; use apiKey')
-  if (typeof apiKey === 'string' && !isKey(apiKey)) throw refuse(badKey)
-  return url
-}
-
-/** Printable characters only: anything else would be refused by `fetch`, which quotes the whole header. */
-const isKey = (key: string): boolean => /^[\x21-\x7e]+$/.test(key)
-const badKey = 'apiKey is empty, or holds a space, a line break or another character that no key has'
-
-/** Knows what must not get into a message: the key, as it was last fetched, and the values of the host's headers. */
-function secretKeeper(given: OpenAICompatibleOptions['apiKey'], headers: Readonly<Record<string, string>>) {
-  const values = new Set(Object.values(headers).filter((value) => value.length >= 8))
-  if (typeof given === 'string') values.add(given)
-  let fetched: string | undefined
-  const apiKey =
-    typeof given !== 'function'
-      ? given
-      : async () => {
-          const key = await given()
-          if (typeof key !== 'string' || !isKey(key)) throw new ModelFailure('auth', badKey)
-          fetched = key
-          return key
-        }
-  const hide = (text: string): string => {
-    let hidden = text
-    for (const value of fetched === undefined ? values : [fetched, ...values]) {
-      hidden = hidden.replaceAll(value, '[hidden]')
-    }
-    return hidden
-  }
-  return { apiKey, hide }
-}
-
-/** Settles with the promise, or rejects at once when the signal is aborted, even if a custom fetch ignores it. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

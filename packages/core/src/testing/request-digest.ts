@@ -47,6 +47,8 @@ function partLine(role: string, part: Part): string {
       return line(`${role}: `, part.text)
     case 'reasoning':
       return line(`${role} thinks: `, part.text, part.state && stable(part.state))
+    case 'image':
+      return 'url' in part ? line(`${role} shows `, part.url) : line(`${role} shows ${part.mediaType}`, '', part.data)
     case 'tool-call':
       return line(`${role} calls ${part.tool} ${part.call} `, part.arguments)
     case 'tool-result':

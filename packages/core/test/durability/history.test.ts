@@ -20,7 +20,7 @@ function shown(...rows: Row[]): string[] {
     const shorts = parts.map((part) => {
       if (part.type === 'tool-call') return `?${part.call}`
       if (part.type === 'tool-result') return part.isError ? `!${part.call}` : `=${part.call}`
-      return part.text
+      return part.type === 'image' ? '[image]' : part.text
     })
     return `${role} ${shorts.join(' ')}`
   })

@@ -29,7 +29,7 @@ import {
   typesOf,
 } from './scene.ts'
 
-const twoModels = agentOf([], { models: ['test/one', 'test/two'] })
+const twoModels = agentOf([], { models: ['test/one', 'other/two'] })
 
 /** A provider that does not care about its signal. */
 function deaf(parts: () => AsyncIterable<ModelPart>): Provider & { calls: number } {
@@ -62,8 +62,8 @@ describe('a model that fails', () => {
     const turn = runtime.client.run('clerk', { message: 'hi' })
     await turn.accepted
     await clock.advance(5_000)
-    expect(await turn.result).toMatchObject({ text: 'two', model: 'test/two', selected: 'test/one', steps: 1 })
-    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'test/one', 'test/two'])
+    expect(await turn.result).toMatchObject({ text: 'two', model: 'other/two', selected: 'test/one', steps: 1 })
+    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'test/one', 'other/two'])
     const [first = 0, second = 0, third = 0] = at
     expect(second - first).toBeGreaterThanOrEqual(250)
     expect(second - first).toBeLessThanOrEqual(500)
@@ -77,7 +77,7 @@ describe('a model that fails', () => {
     const model = scriptedModel([fail(failure), say('two')])
     await using runtime = await createTestRuntime({ agents: [twoModels], model })
     expect((await runtime.client.run('clerk', { message: 'hi' }).result).text).toBe('two')
-    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/two'])
+    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'other/two'])
   })
 
   test('because it refuses the content ends the turn: no other is asked', async () => {
@@ -105,7 +105,7 @@ describe('a model that fails', () => {
     expect(model.calls).toHaveLength(1)
     await clock.advance(1)
     expect((await turn.result).text).toBe('two')
-    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'test/two'])
+    expect(model.calls.map((call) => call.model)).toEqual(['test/one', 'test/one', 'other/two'])
   })
 
   test('every time fails the turn with the class of the last failure, and the session takes the next message', async () => {

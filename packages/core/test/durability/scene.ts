@@ -87,7 +87,7 @@ export async function transcript(client: Client, session: string): Promise<strin
     const shown = parts.map((part) => {
       if (part.type === 'tool-call') return `call ${part.tool}`
       if (part.type === 'tool-result') return `result ${part.tool}${part.isError ? ' !' : ''}`
-      return part.text
+      return part.type === 'image' ? '[image]' : part.text
     })
     return `${role}: ${shown.join(', ')}`
   })

@@ -102,7 +102,11 @@ describe('tool calls', () => {
     ['tool_calls', false, 'stop'],
     ['length', true, 'length'],
     ['content_filter', false, 'content-filter'],
-    ['eos', false, 'other'],
+    ['eos', false, 'stop'],
+    ['end_turn', true, 'tool-calls'],
+    ['MAX_TOKENS', false, 'length'],
+    ['abort', false, 'other'],
+    ['toString', false, 'other'],
   ])('turn the reason %s into what it means (%s, %s)', (reason, called, expected) => {
     const parts = readAll(called ? [[piece({ index: 0, id: 'a' }, 'one', '{}')]] : [], reason)
     expect(parts.at(-1)).toMatchObject({ type: 'finish', reason: expected })

@@ -1,15 +1,30 @@
 import { describe, expect, it, vi } from 'vitest'
 import { describeProvider } from '../../../conformance/src/provider.ts'
-import type { FailureClass, ModelPart, ModelRequest, Provider } from '../../src/capabilities/models/index.ts'
+import type { ModelPart, ModelRequest, Provider } from '../../src/capabilities/models/index.ts'
 import { loadSdk } from '../../src/providers/openai-compatible/client.ts'
 import { type OpenAICompatibleOptions, openaiCompatible } from '../../src/providers/openai-compatible.ts'
-import { chunk, done, type HandMade, handMade, refusals, secret, serveOpenai, stream } from './fake-openai.ts'
+import { chatUsage, chatWire, chunk, done, type HandMade, handMade, secret, stream } from './fake-openai.ts'
 
 describeProvider('openai-compatible', {
   model: 'gpt-kit',
   secret,
-  failures: Object.keys(refusals) as FailureClass[],
-  serve: serveOpenai,
+  provider: (origin) => openaiCompatible({ baseURL: `${origin}/v1`, apiKey: secret }),
+  wire: chatWire,
+  reasoning: 'text',
+  images: 'data',
+  output: true,
+  aimock: {},
+})
+
+describeProvider('openai-compatible, as OpenRouter', {
+  model: 'kit/model',
+  secret,
+  provider: (origin) => openaiCompatible({ server: 'openrouter', baseURL: `${origin}/api/v1`, apiKey: secret }),
+  wire: chatWire,
+  reasoning: 'text',
+  images: 'data-and-url',
+  output: true,
+  aimock: { usage: chatUsage },
 })
 
 const request: ModelRequest = {
@@ -76,7 +91,7 @@ describe('what is sent', () => {
     const quirks = {
       maxTokensField: 'max_completion_tokens',
       systemRole: 'developer',
-      streamUsage: false,
+      usage: 'none',
       extraBody: { route: 'fast' },
     } as const
     expect((await sent({ quirks }, { ...request, temperature: 0 })).body).toEqual({

@@ -5,8 +5,11 @@ import { requestWriter, type WireOptions } from '../../src/providers/openai-comp
 const options: WireOptions = {
   maxTokensField: 'max_tokens',
   systemRole: 'system',
-  streamUsage: true,
-  returnReasoning: false,
+  usage: 'stream_options',
+  returnReasoning: null,
+  structuredOutput: true,
+  imageURLs: true,
+  parallelToolCalls: undefined,
   extraBody: {},
 }
 
@@ -37,7 +40,9 @@ describe('a message on the wire', () => {
       tool_calls: [{ id: 'a', type: 'function', function: { name: 'one', arguments: '{"x":1}' } }],
     }
     expect(messagesOf(message)).toEqual([expected])
-    expect(messagesOf(message, { returnReasoning: true })).toEqual([{ ...expected, reasoning_content: 'hm' }])
+    expect(messagesOf(message, { returnReasoning: 'reasoning_content' })).toEqual([
+      { ...expected, reasoning_content: 'hm' },
+    ])
   })
 
   it.each([['{broken'], ['"text"'], ['[1]'], ['null'], ['']])(
@@ -56,6 +61,24 @@ describe('a message on the wire', () => {
       ])
     },
   )
+
+  it('of a user shows images in their places, as bytes or by address', () => {
+    const parts = [
+      { type: 'text', text: 'Compare' },
+      { type: 'image', mediaType: 'image/png', data: 'AAAA' },
+      { type: 'image', url: 'https://example.com/b.png' },
+    ] as const
+    expect(messagesOf({ role: 'user', parts })).toEqual([
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Compare' },
+          { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+          { type: 'image_url', image_url: { url: 'https://example.com/b.png' } },
+        ],
+      },
+    ])
+  })
 
   it('of a tool is one message per result, and says when it failed', () => {
     const made = messagesOf({

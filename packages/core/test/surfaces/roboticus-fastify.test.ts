@@ -14,8 +14,11 @@ describe('on Fastify', async () => {
 
   await import('./roboticus-access.test.ts')
   await import('./roboticus-approvals.test.ts')
+  await import('./roboticus-breakers.test.ts')
   await import('./roboticus-input.test.ts')
   await import('./roboticus-message.test.ts')
+  await import('./roboticus-models.test.ts')
+  await import('./roboticus-observatory.test.ts')
   await import('./roboticus-repeat.test.ts')
   await import('./roboticus-routes.test.ts')
   await import('./roboticus-sessions.test.ts')

@@ -83,6 +83,53 @@ const approval = {
   created_at: rfcTime,
 }
 
+const sendMessage = async ({ ask, runtime }: TestServer) => {
+  const { json } = await ask('POST', '/api/agent/message', { body: { content: 'Weather in Oslo?' } })
+  const [turn] = await runtime.client.sessions.turns({ session: json.session_id, limit: 1, offset: 0 })
+  return { id: turn?.id ?? '' }
+}
+
+const sendToSession = async ({ ask }: TestServer) => {
+  const { json } = await ask('POST', '/api/agent/message', { body: { content: 'Weather in Oslo?' } })
+  return { id: json.session_id as string }
+}
+
+const turn = {
+  id: uuid,
+  session_id: uuid,
+  thinking: null,
+  tokens_in: 20,
+  tokens_out: 10,
+  cost: null,
+  model: modelName,
+  created_at: sqliteTime,
+}
+
+const candidate = {
+  model: modelName,
+  source: 'primary_ordered',
+  provider_available: true,
+  breaker_blocked: false,
+  usable: true,
+  note: 'provider registered',
+}
+
+const selection = {
+  event_id: uuid,
+  turn_id: uuid,
+  session_id: uuid,
+  agent_id: 'assistant',
+  channel: 'api',
+  selected_model: modelName,
+  strategy: 'primary_usable',
+  primary_model: modelName,
+  override_model: null,
+  complexity: null,
+  user_excerpt: 'Weather in Oslo?',
+  candidates: [candidate, { ...candidate, model: 'other/model', source: 'fallback_ordered' }],
+  created_at: rfcTime,
+}
+
 const message = {
   session_id: uuid,
   nickname: 'Weather in Oslo',
@@ -103,7 +150,7 @@ const message = {
   react_turns: 2,
 }
 
-/** Every route of the six sections. A route without a line here, or a line without a route, fails. */
+/** Every route of all sections. A route without a line here, or a line without a route, fails. */
 const cases: Readonly<Record<string, RouteCase>> = {
   'GET /api/health': {
     answer: {
@@ -167,6 +214,72 @@ const cases: Readonly<Record<string, RouteCase>> = {
     prepare: askForApproval,
     answer: { ...approval, status: 'Denied', decided_by: 'api', decided_at: rfcTime },
   },
+  'GET /api/models/available': {
+    answer: {
+      models: [modelName, 'other/model'],
+      count: 2,
+      validation_level: 'zero',
+      proxy: { mode: 'in_process' },
+      // The one provider of these tests serves any name and cannot be asked.
+      providers: {},
+    },
+  },
+  'GET /api/models/selections': { prepare: sendMessage, answer: { events: [selection], count: 1 } },
+  'GET /api/breaker/status': {
+    answer: {
+      providers: {
+        openai: { state: 'closed', blocked: false, credit_tripped: false, operator_forced_open: false },
+        other: { state: 'closed', blocked: false, credit_tripped: false, operator_forced_open: false },
+      },
+      config: { threshold: 5, cooldown_seconds: 30, max_cooldown_seconds: 300, window_seconds: 60 },
+    },
+  },
+  'POST /api/breaker/reset/:provider': {
+    prepare: async () => ({ provider: 'openai' }),
+    answer: { provider: 'openai', state: 'closed', reset: true },
+  },
+  'POST /api/breaker/open/:provider': {
+    prepare: async () => ({ provider: 'openai' }),
+    answer: { provider: 'openai', state: 'open', operator_forced_open: true },
+  },
+  'GET /api/sessions/:id/turns': { prepare: sendToSession, answer: { turns: [turn] } },
+  'GET /api/turns/:id': { prepare: sendMessage, answer: turn },
+  'GET /api/turns/:id/context': {
+    prepare: sendMessage,
+    answer: {
+      turn_id: uuid,
+      model: modelName,
+      token_budget: 128_000 - 4_096,
+      system_prompt_tokens: expect.any(Number),
+      memory_tokens: 0,
+      history_tokens: expect.any(Number),
+      history_depth: 3,
+      complexity_level: 'L0',
+      tokens_in: 20,
+      tokens_out: 10,
+      cost: null,
+      tool_call_count: 1,
+      tool_failure_count: 1,
+    },
+  },
+  'GET /api/turns/:id/tools': {
+    prepare: sendMessage,
+    answer: {
+      tool_calls: [
+        {
+          id: uuid,
+          tool_name: 'weather',
+          skill_id: null,
+          skill_name: null,
+          skill_hash: null,
+          status: 'partial_success',
+          duration_ms: null,
+          created_at: sqliteTime,
+        },
+      ],
+    },
+  },
+  'GET /api/turns/:id/model-selection': { prepare: sendMessage, answer: selection },
   'GET /api/stats/costs': {
     prepare: askForApproval,
     answer: { costs: [cost, cost] },
@@ -191,7 +304,17 @@ describe('the routes are those of the document', () => {
     const routes = plain.map(({ method, path }) => `${method} ${path}`)
     expect(routes.toSorted()).toEqual(Object.keys(cases).toSorted())
     expect(new Set(running.surface.routes.map(({ section }) => section))).toEqual(
-      new Set(['Health', 'Agent', 'Sessions', 'Approvals', 'Statistics', 'WebSocket']),
+      new Set([
+        'Health',
+        'Agent',
+        'Sessions',
+        'Models',
+        'Circuit Breaker',
+        'Context Observatory',
+        'Approvals',
+        'Statistics',
+        'WebSocket',
+      ]),
     )
   })
 })

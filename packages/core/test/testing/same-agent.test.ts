@@ -1,5 +1,6 @@
 import { LLMock } from '@copilotkit/aimock'
 import { defineAgent, defineTool, type Provider } from '@keelson/core'
+import { openai } from '@keelson/core/providers/openai'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
 import { callTool, conversation, createTestRuntime, recordModel, say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -27,6 +28,9 @@ const models: readonly [string, () => Provider | Promise<Provider>][] = [
   ['the scripted model', () => scriptedModel([callTool('price', { room: 'attic' }), say(answer)])],
   ['a cassette', async () => recordModel(await compatible(), { cassette })],
   ['openai-compatible', compatible],
+  ['openai, by Responses', async () => openai({ baseURL: `${await server()}/v1`, apiKey: 'test-key' })],
+  ['openai, by Chat', async () => openai({ baseURL: `${await server()}/v1`, apiKey: 'test-key', api: 'chat' })],
+  ['ollama', async () => openaiCompatible({ server: 'ollama', baseURL: `${await server()}/v1` })],
 ]
 
 describe.each(models)('the same agent, on %s', (_, modelOf) => {

@@ -41,7 +41,7 @@ describe('a turn', () => {
       {
         type: 'model_selection',
         ...selection,
-        strategy: 'primary',
+        strategy: 'primary_usable',
         primary_model: modelName,
         override_model: null,
         complexity: null,
@@ -98,7 +98,7 @@ describe('a turn', () => {
     await ended(push, 2)
     expect(push.frames.filter(({ type }) => type === 'model_selection')[1]).toMatchObject({
       selected_model: 'mine/own',
-      strategy: 'override',
+      strategy: 'override_usable',
       primary_model: modelName,
       override_model: 'mine/own',
       candidates: [{ source: 'override' }, { source: 'primary_ordered' }, { source: 'fallback_ordered' }],

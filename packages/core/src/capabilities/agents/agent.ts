@@ -21,7 +21,7 @@ export interface AgentDefinition<Output = unknown> {
   readonly tools?: readonly Tool[]
   /** Most model calls of one turn. @default 10 */
   readonly maxSteps?: number
-  /** Most tokens of one answer. @default the model's own limit, at most 4,096 */
+  /** Most tokens of one answer. @default the model's own limit, at most 16,384 */
   readonly maxOutputTokens?: number | null
   /** Left to the provider when absent. */
   readonly temperature?: number | null

@@ -11,7 +11,7 @@ import { believable, estimated } from './usage.ts'
 /** A model call that is about to be made, and what was set aside for it. */
 export interface OpenCall {
   readonly subject: CallSubject
-  readonly model: Pick<Model, 'id'>
+  readonly model: Pick<Model, 'id' | 'prefix'>
   readonly card: RateCard | null
   readonly requestBytes: number
   /** Null when no budget limits it. */
@@ -69,7 +69,7 @@ export function createAccounting({ budgetsOf, clock, newId, prices }: Accounting
       agent,
       schedule,
       model: model.id,
-      provider: model.id.split('/', 1)[0] ?? '',
+      provider: model.prefix,
       usage,
       cost,
       priceSource: card?.source ?? 'unknown',

@@ -56,9 +56,8 @@ export function createPrices(source: PriceSource | null, now: () => number): Pri
   const cards = new WeakMap<ModelPrice, RateCard>()
   return {
     load: async () => await source?.load(),
-    card({ price, provider, name, id }, at) {
-      if (price === null)
-        return source?.card({ provider: id.split('/', 1)[0] ?? provider.id, name: nameIn(id, name) }, at) ?? null
+    card({ price, prefix, name, id }, at) {
+      if (price === null) return source?.card({ provider: prefix, name: nameIn(id, name) }, at) ?? null
       let card = cards.get(price)
       if (card === undefined) {
         card = registeredCard(price, now())

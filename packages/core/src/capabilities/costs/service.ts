@@ -1,8 +1,7 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { type Principal, reachOf } from '../../kernel/context.ts'
-import { utf8Length } from '../../kernel/text.ts'
-import type { CallMeter } from '../models/index.ts'
+import type { ChargeCall } from '../models/index.ts'
 import { type Accounting, released } from './accounting.ts'
 import { type Budget, type BudgetCrossing, type CallSubject, exhausted, windowOf } from './budget.ts'
 import type { BudgetState, costOperations } from './contract.ts'
@@ -28,7 +27,7 @@ export interface CostsDependencies {
 
 export interface Costs extends Implementation<typeof costOperations> {
   /** Accounts for calls outside of turns. */
-  readonly meter: CallMeter
+  readonly charge: ChargeCall
   /** Settles what dead instances have set aside for calls outside of turns. */
   settleAbandoned(staleBefore: number): Promise<void>
 }
@@ -36,29 +35,28 @@ export interface Costs extends Implementation<typeof costOperations> {
 export function createCosts(dependencies: CostsDependencies): Costs {
   const { accounting, budgetsOf, clock, crossed, instance, store } = dependencies
 
-  const meter: CallMeter = async (principal, model, request) => {
-    const requestBytes = utf8Length(JSON.stringify(request))
+  const charge: ChargeCall = async (principal, model, requestBytes, maxOutputTokens) => {
     const { tenant, subject } = principal
-    const call = accounting.open(subjectOf(principal), model, requestBytes, request.maxOutputTokens)
+    const call = accounting.open(subjectOf(principal), model, requestBytes, maxOutputTokens)
     const { reservation } = call
     if (reservation) {
       const refused = await store.reserve({ tenant, subject }, reservation, instance, clock.now())
       if (refused) throw exhausted(refused, clock.now())
     }
-    const charge = async (charges: Omit<Charges, 'at'>) =>
+    const record = async (charges: Omit<Charges, 'at'>) =>
       crossed(await store.charge({ tenant, subject }, { ...charges, at: clock.now() }))
     return {
-      async finished(usage, said) {
-        const { entry, settlement, usage: counted } = accounting.finished(call, usage, utf8Length(said))
-        await charge({ ledger: [entry], settlements: settlement ? [settlement] : [] })
+      async finished(usage, saidBytes) {
+        const { entry, settlement, usage: counted } = accounting.finished(call, usage, saidBytes)
+        await record({ ledger: [entry], settlements: settlement ? [settlement] : [] })
         return counted
       },
-      async failed(said) {
-        if (said !== '') {
-          const { entry, settlement } = accounting.cut(call, utf8Length(said))
-          await charge({ ledger: [entry], settlements: settlement ? [settlement] : [] })
+      async failed(saidBytes) {
+        if (saidBytes > 0) {
+          const { entry, settlement } = accounting.cut(call, saidBytes)
+          await record({ ledger: [entry], settlements: settlement ? [settlement] : [] })
         } else if (reservation) {
-          await charge({ ledger: [], settlements: [released(reservation)] })
+          await record({ ledger: [], settlements: [released(reservation)] })
         }
       },
     }
@@ -83,7 +81,7 @@ export function createCosts(dependencies: CostsDependencies): Costs {
   }
 
   return {
-    meter,
+    charge,
 
     async settleAbandoned(staleBefore) {
       for (;;) {

@@ -1,8 +1,15 @@
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import { type Model, ModelFailure, type ModelRequest, type ToolDescription } from '../models/index.ts'
+import {
+  type Model,
+  ModelFailure,
+  type ModelMessage,
+  type ModelNeeds,
+  type ModelRequest,
+  type ToolDescription,
+} from '../models/index.ts'
 import type { ContextSegment, Part } from '../sessions/index.ts'
-import { bytesOf, type History } from './history.ts'
+import { type History, sizeOf } from './history.ts'
 import { outputInstructions } from './output.ts'
 
 export interface Assembled {
@@ -11,6 +18,13 @@ export interface Assembled {
 }
 
 const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
+
+/** Of an agent that says nothing: vendors count what is asked for against rate limits, and budgets reserve it. */
+const usualOutputTokens = 16_384
+
+/** The most that an agent lets a model say in one call. */
+export const outputBound = (agent: Agent, model: Model): number =>
+  Math.min(agent.maxOutputTokens ?? usualOutputTokens, model.maxOutputTokens)
 
 /** What every request of an agent begins with. */
 interface Preamble {
@@ -42,13 +56,23 @@ function preambleOf(agent: Agent): Preamble {
   return made
 }
 
+/** What a message of so many bytes asks of a model, whatever else of the session is left out. */
+export function needsOf(agent: Agent, messageBytes: number): ModelNeeds {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return {
+    tokens: instructionTokens + toolTokens + Math.ceil(messageBytes / 4),
+    maxOutputTokens: agent.maxOutputTokens,
+    tools: agent.tools.length > 0,
+  }
+}
+
 /**
  * What the model is given: instructions and tools always, then as much history as fits, newest first. Cuts only before
  * a user message, so that no tool call is parted from its result. Throws `context-too-long` when the newest user
  * message alone does not fit.
  */
 export function assemble(agent: Agent, model: Model, history: History): Assembled {
-  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
+  const maxOutputTokens = outputBound(agent, model)
   const preamble = preambleOf(agent)
   const { instructionTokens } = preamble
   const tools = model.tools ? preamble.tools : noTools
@@ -83,7 +107,7 @@ export function assemble(agent: Agent, model: Model, history: History): Assemble
   return {
     request: {
       instructions: preamble.instructions,
-      messages: history.messages.slice(first),
+      messages: model.vision ? history.messages.slice(first) : withoutImages(history.messages.slice(first), model.id),
       tools,
       maxOutputTokens,
       ...(agent.temperature === null ? {} : { temperature: agent.temperature }),
@@ -122,9 +146,32 @@ export function requestBytes({ messages, output }: ModelRequest, segments: reado
 /** The same of a request with one new message and nothing before it. */
 export const firstRequestBytes = (agent: Agent, parts: readonly Part[]): number => {
   const { instructionTokens, toolTokens } = preambleOf(agent)
-  return 4 * (instructionTokens + toolTokens + Math.ceil(bytesOf(parts) / 4)) + 2 * framingBytes
+  return 4 * (instructionTokens + toolTokens + sizeOf(parts).tokens) + 2 * framingBytes
 }
 
 /** What a history adds to that. */
 export const historyBytes = ({ messages, tokens }: History): number =>
   4 * (tokens.at(-1) ?? 0) + framingBytes * (messages.length + 1)
+
+const blind = new WeakMap<ModelMessage, ModelMessage>()
+
+/**
+ * For a model that cannot see: earlier images become a remark, so that a conversation can go on with another model.
+ * Throws `bad-request` when the message to be answered holds one, so that the next candidate is asked.
+ */
+function withoutImages(messages: readonly ModelMessage[], model: string): readonly ModelMessage[] {
+  const newest = messages.findLastIndex(({ role }) => role === 'user')
+  return messages.map((message, index) => {
+    if (!message.parts.some(({ type }) => type === 'image')) return message
+    if (index === newest) throw new ModelFailure('bad-request', `the model ${model} cannot see images`)
+    let made = blind.get(message)
+    if (!made) {
+      const parts = message.parts.map((part) =>
+        part.type === 'image' ? { type: 'text' as const, text: '[an image]' } : part,
+      )
+      made = { role: message.role, parts }
+      blind.set(message, made)
+    }
+    return made
+  })
+}

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly schedule?: string
   /** Given and stored as the answer when no model answers. */
   readonly failureReply?: string
+  /** Milliseconds the turn may run at a stretch. @default the limit of all turns */
+  readonly turnMs?: number
 }
 
 const write = { auth: 'caller', effect: 'write' } as const
@@ -45,6 +47,7 @@ export const runErrors = [
   'MESSAGE_INVALID',
   'MESSAGE_EMPTY',
   'MESSAGE_TOO_LONG',
+  'LIMIT_INVALID',
 ] as const
 
 /** Called through `client.run`, which hands out the turn before it is stored. */

@@ -4,7 +4,7 @@ import type { NewId } from '../../kernel/ids.ts'
 import type { Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { Accounting, BudgetCrossing } from '../costs/index.ts'
-import type { Models } from '../models/index.ts'
+import type { Models, ProviderGate } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
 import type { TurnLimits } from './limits.ts'
@@ -16,6 +16,8 @@ export interface LoopDependencies {
   readonly approvals: ApprovalStore
   readonly agents: Agents
   readonly models: Models
+  /** Says which providers may be called. */
+  readonly gate: ProviderGate
   readonly realtime: Realtime
   readonly accounting: Accounting
   readonly clock: Clock

@@ -9,6 +9,9 @@ const pageSize = 1_000
 const emptyBytes = 1_024
 const messageBytes = 256
 
+/** What vendors count for a large image, whatever its bytes. */
+const imageTokens = 1_600
+
 export interface StoredMessage {
   readonly sequence: number
   /** The turn that wrote it. */
@@ -100,19 +103,19 @@ export class History {
     if (!before) return
     const parts = before.parts.map((part) => (part.type === 'tool-result' && part.call === result.call ? result : part))
     this.messages[index] = { role: before.role, parts }
-    const bytes = bytesOf(parts)
-    const more = Math.ceil(bytes / 4) - Math.ceil(bytesOf(before.parts) / 4)
-    this.bytes += bytes - bytesOf(before.parts)
+    const [now, then] = [sizeOf(parts), sizeOf(before.parts)]
+    const more = now.tokens - then.tokens
+    this.bytes += now.bytes - then.bytes
     for (let later = index; later < this.tokens.length; later += 1)
       this.tokens[later] = (this.tokens[later] ?? 0) + more
   }
 
   #push(sequence: number, message: ModelMessage): void {
-    const bytes = bytesOf(message.parts)
+    const { bytes, tokens } = sizeOf(message.parts)
     this.bytes += bytes + messageBytes
     this.messages.push(message)
     this.sequences.push(sequence)
-    this.tokens.push((this.tokens.at(-1) ?? 0) + Math.ceil(bytes / 4))
+    this.tokens.push((this.tokens.at(-1) ?? 0) + tokens)
   }
 }
 
@@ -121,15 +124,36 @@ const asModelSees = (parts: readonly Part[]): readonly Part[] =>
     ? parts.map((part) => (part.type === 'text' ? { type: 'text', text: part.modelText ?? part.text } : part))
     : parts
 
-/** Bytes of what a model is sent of the parts. */
-export function bytesOf(parts: readonly Part[]): number {
+interface Size {
+  readonly bytes: number
+  readonly tokens: number
+}
+
+/** What the parts take of memory, and about what they take of a model's window. */
+export function sizeOf(parts: readonly Part[]): Size {
   let bytes = 0
+  let pictures = 0
+  let images = 0
   for (const part of parts) {
-    if (part.type === 'text' || part.type === 'reasoning') bytes += utf8Length(part.text)
-    else if (part.type === 'tool-call') bytes += utf8Length(part.tool) + utf8Length(part.arguments)
-    else bytes += utf8Length(typeof part.output === 'string' ? part.output : JSON.stringify(part.output))
+    switch (part.type) {
+      case 'text':
+        bytes += utf8Length(part.text)
+        break
+      case 'reasoning':
+        bytes += utf8Length(part.text) + (part.state === undefined ? 0 : utf8Length(JSON.stringify(part.state)))
+        break
+      case 'image':
+        pictures += 'url' in part ? part.url.length : part.data.length
+        images += 1
+        break
+      case 'tool-call':
+        bytes += utf8Length(part.tool) + utf8Length(part.arguments)
+        break
+      case 'tool-result':
+        bytes += utf8Length(typeof part.output === 'string' ? part.output : JSON.stringify(part.output))
+    }
   }
-  return bytes
+  return { bytes: bytes + pictures, tokens: Math.ceil(bytes / 4) + images * imageTokens }
 }
 
 interface Kept {

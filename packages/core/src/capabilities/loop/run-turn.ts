@@ -1,11 +1,12 @@
 import { isKeelsonError, toKeelsonError } from '../../kernel/errors.ts'
 import { isModelFailure, noUsage } from '../models/index.ts'
 import type { NewMessage, TurnError } from '../sessions/index.ts'
+import { runStep } from './candidates.ts'
 import { assemble } from './context.ts'
 import { CallRefused, loopErrors, NotRecorded } from './errors.ts'
 import { refuseAnswer } from './output.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
-import { runStep, type StepResult } from './step.ts'
+import type { StepResult } from './step.ts'
 import type { Committed, StartedTurn } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
 import { answerParts, useTools } from './use-tools.ts'
@@ -29,23 +30,26 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
       if (paused) return paused.next
     }
   } catch (error) {
-    if (signal.aborted && !(isKeelsonError(signal.reason) && signal.reason.code === 'TURN_CANCELLED')) throw error
+    const ended = signal.aborted && isKeelsonError(signal.reason) ? signal.reason.code : null
+    if (signal.aborted && ended !== 'TURN_CANCELLED' && ended !== 'TURN_TIMEOUT') throw error
     if (error instanceof NotRecorded) throw error
-    return (await (signal.aborted ? cancelled(run) : failed(run, error))).next
+    if (ended === 'TURN_CANCELLED') return (await cancelled(run)).next
+    return (await failed(run, ended === null ? error : signal.reason)).next
   }
 }
 
 /** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
 async function takeStep(run: TurnRun): Promise<Committed | null> {
-  const { agent, candidates, clock, history, limits, live, signal } = run.input
+  const { agent, candidates, clock, gate, history, limits, live, meter, signal, turnMs } = run.input
   signal.throwIfAborted()
   if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
   const step = run.steps + 1
-  live.stage({ type: 'step.started', step, model: candidates[0]?.id ?? '', at: clock.now() })
-  live.publish()
-  const answer = await runStep({
+  const result = await runStep({
     step,
     candidates,
+    gate,
+    meter,
+    turnMs,
     live,
     limits,
     clock,
@@ -57,16 +61,19 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
     },
     reserve: (model, request) => run.costs.begin(step, model, request, run.segments),
     cut: (said) => run.costs.cut(said),
+    paid: (result) => run.costs.finished(result),
     flush: () => run.flush(),
     failed: (model, failure) => run.input.report(failure, `model ${model.id}`),
+    attempted: (attempt) => run.attempted(attempt),
   })
-  const result = run.count(answer)
+  const cost = run.count(result)
   live.stage({
     type: 'step.finished',
     step,
     model: result.model.id,
     reason: result.reason,
     usage: result.usage,
+    cost,
     at: clock.now(),
   })
   return result.calls.length === 0 ? completed(run, result) : useTools(run, step, result)
@@ -124,8 +131,14 @@ const givenUp = ({ input: { clock }, open }: TurnRun, why: string) =>
 function describe(cause: unknown): TurnError {
   if (isModelFailure(cause)) return { code: 'MODEL_FAILED', message: `the model provider failed: ${cause.failure}` }
   if (isKeelsonError(cause)) {
-    const problems = cause.details?.['problems']
-    return { code: cause.code, message: cause.message, ...(Array.isArray(problems) ? { problems } : {}) }
+    const { code, details, message, retryAfterMs } = cause
+    const problems = details?.['problems']
+    return {
+      code,
+      message,
+      ...(Array.isArray(problems) ? { problems } : {}),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }
   }
   return { code: 'INTERNAL', message: 'internal error' }
 }

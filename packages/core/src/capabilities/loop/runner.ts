@@ -1,11 +1,12 @@
 import type { Reach } from '../../kernel/context.ts'
-import { isKeelsonError } from '../../kernel/errors.ts'
+import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
 import { released } from '../costs/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { TurnEventBody } from '../sessions/index.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors, NotRecorded } from './errors.ts'
 import type { History, HistoryCache } from './history.ts'
+import { prepareTurn } from './prepare.ts'
 import type { Leftover, OutcomeDecision } from './resume-turn.ts'
 import { runTurn } from './run-turn.ts'
 import type { ResumedTurn, StartedTurn } from './store.ts'
@@ -16,6 +17,7 @@ const firstRetryMs = 1_000
 const longestRetryMs = 60_000
 /** A turn that a store which works refuses so often is given up: every try may call a model. */
 const mostRetries = 5
+const internal = { error: { code: 'INTERNAL', message: 'internal error' } } as const
 const takeOverBatch = 50
 /** More than one turn can ask for. */
 const mostApprovals = 10_000
@@ -57,13 +59,14 @@ export interface Runner {
 }
 
 export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
-  const { agents, approvals, clock, histories, instance, models, realtime, report, store } = dependencies
+  const { approvals, clock, histories, instance, models, realtime, report, store } = dependencies
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
   const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
   /** How often in a row a turn could not be recorded. */
   const unrecorded = new Map<string, number>()
   const stopping = new AbortController()
+  const isGivenUp = (turn: string) => (unrecorded.get(turn) ?? 0) > mostRetries
 
   function launch(started: StartedTurn, resumption: Resumption | null): LiveTurn {
     const { id } = started.turn
@@ -77,11 +80,14 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     return live
   }
 
-  function cancel(turn: string): void {
+  function end(turn: string, reason: KeelsonError): void {
     const here = running.get(turn)
-    const reason = loopErrors.TURN_CANCELLED()
     here?.aborter.abort(reason)
     here?.toolAborter.abort(reason)
+  }
+
+  function cancel(turn: string): void {
+    end(turn, loopErrors.TURN_CANCELLED())
     const claim = claimed.get(turn)
     if (claim) claim.cancelled = true
   }
@@ -98,6 +104,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     let next: StartedTurn | null = null
     let waits = false
     let history: History | undefined
+    let cancelTimer = () => {}
     try {
       const at = clock.now()
       live.stage(
@@ -106,7 +113,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           : { type: 'turn.started', session: turn.session, agent: turn.agent, at },
       )
       live.publish()
-      const setup = prepare(started)
+      const setup = isGivenUp(turn.id) ? internal : prepareTurn(dependencies, turn)
       if ('error' in setup) {
         live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
@@ -122,9 +129,13 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         const newest = resumption ? undefined : { sequence: lastSequence, turn: id, role: 'user' as const, parts }
         const loaded = await histories.load(reach, turn.session, lastSequence, newest)
         history = loaded
+        cancelTimer = clock.after(setup.turnMs, () =>
+          end(id, loopErrors.TURN_TIMEOUT({ message: `the turn took more than ${setup.turnMs} ms` })),
+        )
         const turnRun = new TurnRun({
           ...dependencies,
           ...setup,
+          meter: models.meter,
           started,
           history: loaded,
           live,
@@ -149,6 +160,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         else tryAgainLater(turn.id)
       }
     } finally {
+      cancelTimer()
       if (history) histories.keep(turn.session, history)
       live.end()
       realtime.close(live)
@@ -163,19 +175,6 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     if (stopping.signal.aborted) return
     const open = await approvals.list(reach, { limit: 1, offset: 0 }, { turn, status: 'pending' })
     if (open.length === 0) await resume(turn, 'approval', null)
-  }
-
-  /** The agent and the models of a turn, or why there are none any more. */
-  function prepare({ turn }: StartedTurn) {
-    if ((unrecorded.get(turn.id) ?? 0) > mostRetries) return { error: { code: 'INTERNAL', message: 'internal error' } }
-    try {
-      const agent = agents.find(turn.agent)
-      const { chosen = null, strategy } = turn.selection ?? {}
-      return { agent, candidates: models.select(agent.models, strategy === 'override' ? chosen : null).candidates }
-    } catch (error) {
-      if (!isKeelsonError(error)) throw error
-      return { error: { code: error.code, message: error.message } }
-    }
   }
 
   /** The store did not take it: the lease is still ours, and the turn is where its last commit point left it. */

@@ -3,14 +3,17 @@ import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import { exhausted } from '../costs/index.ts'
-import type { Model } from '../models/index.ts'
+import type { Model, ModelNeeds } from '../models/index.ts'
 import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
+import { needsOf } from './context.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
+import { checkTurnMs } from './limits.ts'
+import { checkMessage } from './message.ts'
 import { outputOf } from './output.ts'
+import { refusalOf } from './refusals.ts'
 import { createRunner, type Runner } from './runner.ts'
 import type { Accepted, AcceptTurn, NewTurn } from './store.ts'
 import { firstReservation, subjectOf } from './turn-costs.ts'
@@ -45,18 +48,18 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     continues: string | null,
   ): Promise<AcceptedTurn> {
     const agent = agents.find(agentId)
-    const input = checkMessage(options.message, limits.messageBytes, continues !== null)
+    const input = checkMessage(options.message, limits, continues !== null)
     const starting = ready()
     if (starting !== undefined) await starting
-    const target = await targetOf(context, agent, options)
+    const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
     return outcomeOf(await offer(context.principal, input, options, continues, target))
   }
 
-  async function targetOf(context: CallContext, agent: Agent, options: RunOptions): Promise<Target> {
+  async function targetOf(context: CallContext, agent: Agent, options: RunOptions, needs: ModelNeeds): Promise<Target> {
     const owner = ownerOf(context.principal)
     const { session: id, scope } = options
     if (id === undefined && scope === undefined) {
-      const { candidates, selection } = models.select(agent.models, null)
+      const { candidates, selection } = models.select(agent.models, null, needs)
       const fresh = newSession(agent.id, clock, newId)
       return { owner, session: fresh.id, newSession: fresh, selection, agent, model: candidates[0] }
     }
@@ -67,7 +70,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
             scope: checkName(scope ?? '', 'scope', longestScope),
           })
         : await sessionOf(context, agent.id, id, options)
-    const { candidates, selection } = models.select(agent.models, session.model)
+    const { candidates, selection } = models.select(agent.models, session.model, needs)
     return { owner: session, session: session.id, newSession: null, selection, agent, model: candidates[0] }
   }
 
@@ -98,6 +101,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         approvals: options.approvals ?? 'suspend',
         failureReply: options.failureReply ?? null,
         continues,
+        ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
         ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
       },
       selection,
@@ -145,20 +149,8 @@ export function createLoop(dependencies: LoopDependencies): Loop {
       case 'queued':
       case 'repeated':
         return { turn: accepted.turn, live: null, repeated: accepted.outcome === 'repeated' }
-      case 'key-mismatch':
-        throw loopErrors.IDEMPOTENCY_MISMATCH()
-      case 'busy':
-        throw loopErrors.SESSION_BUSY()
-      case 'queue-full':
-        throw loopErrors.TURN_QUEUE_FULL()
-      case 'duplicate':
-        throw loopErrors.TURN_DUPLICATE()
-      case 'budget-exhausted':
-        throw exhausted(accepted.budget, clock.now())
-      case 'no-session':
-        throw sessionErrors.SESSION_NOT_FOUND()
-      case 'session-closed':
-        throw sessionErrors.SESSION_CLOSED()
+      default:
+        throw refusalOf(accepted, clock.now())
     }
   }
 
@@ -215,19 +207,5 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 
 const longestScope = 1_024
 
-/** A user says text. What a person approved is the one call that a message may carry. */
-function checkMessage(message: RunOptions['message'], limit: number, withCall: boolean): readonly Part[] {
-  const parts: readonly Part[] = typeof message === 'string' ? [{ type: 'text', text: message }] : message
-  if (!Array.isArray(parts)) throw loopErrors.MESSAGE_INVALID()
-  let bytes = 0
-  let blank = true
-  for (const part of parts) {
-    if (withCall && part.type === 'tool-call') continue
-    if (part?.type !== 'text' || typeof part.text !== 'string') throw loopErrors.MESSAGE_INVALID()
-    bytes += utf8Length(part.text)
-    if (part.text.trim() !== '') blank = false
-  }
-  if (blank) throw loopErrors.MESSAGE_EMPTY()
-  if (bytes > limit) throw loopErrors.MESSAGE_TOO_LONG({ details: { bytes, limit } })
-  return parts
-}
+const inputBytes = (input: readonly Part[]): number =>
+  input.reduce((sum, part) => (part.type === 'text' ? sum + utf8Length(part.modelText ?? part.text) : sum), 0)

@@ -1,8 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts'
-import { isKeelsonError } from '../../kernel/errors.ts'
 import {
-  type FailureClass,
-  isModelFailure,
+  type CapacityMeter,
   type Model,
   ModelFailure,
   type ModelPart,
@@ -11,9 +9,7 @@ import {
 } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Part, Usage } from '../sessions/index.ts'
-import { CallRefused, NotRecorded } from './errors.ts'
 import type { TurnLimits } from './limits.ts'
-import { pause } from './pause.ts'
 
 export interface StepCall {
   readonly call: string
@@ -32,73 +28,38 @@ export interface StepResult {
   readonly usage: Usage
 }
 
-export interface StepInput {
+/** What one call needs. */
+export interface AttemptInput {
   readonly step: number
-  readonly candidates: readonly Model[]
   /** May throw `context-too-long` for a model with a small window. */
   request(model: Model): ModelRequest
   /** Sets money aside for one attempt. Rejects with `CallRefused`; undefined when there is nothing to wait for. */
   reserve(model: Model, request: ModelRequest): Promise<void> | undefined
   /** The attempt came to nothing after it had said so many characters. */
   cut(said: number): void
+  /** The attempt was answered. Returns the result with a usage that can be counted, whatever the provider says. */
+  paid(result: StepResult): StepResult
+  readonly meter: CapacityMeter
   readonly live: LiveTurn
   readonly limits: TurnLimits
   readonly clock: Clock
-  /** Aborted by cancel and by shut-down. */
+  /** Aborted by cancel, by the turn's time limit and by shut-down. */
   readonly signal: AbortSignal
   /** Stores what the step has said so far. */
   flush(): Promise<void>
-  /** Told of every failed attempt. */
-  failed(model: Model, failure: ModelFailure): void
 }
-
-/** Trying the same model again may help. */
-const worthRetrying: ReadonlySet<FailureClass> = new Set([
-  'rate-limit',
-  'overload',
-  'server',
-  'timeout',
-  'network',
-  'malformed',
-])
 
 /**
- * One model call, with retries and failover: each candidate in turn, up to `limits.attempts` times. What a failed
- * attempt had said is taken back with `step.restarted`. Throws the last `ModelFailure`, or the abort reason.
+ * One call of one model. Throws a `ModelFailure` or whatever the provider throws, the abort reason, or `CallRefused` when
+ * the call may not be made.
  */
-export async function runStep(input: StepInput): Promise<StepResult> {
-  const { candidates, clock, limits, live, signal, step } = input
-  let last: ModelFailure | undefined
-  for (const model of candidates) {
-    for (let attempt = 1; attempt <= limits.attempts; attempt += 1) {
-      signal.throwIfAborted()
-      if (last) {
-        live.stage({ type: 'step.restarted', step, model: model.id, reason: last.failure })
-        live.publish()
-      }
-      try {
-        return await runAttempt(input, model)
-      } catch (error) {
-        signal.throwIfAborted()
-        if (error instanceof NotRecorded || error instanceof CallRefused) throw error
-        last = failureOf(error)
-        input.failed(model, last)
-        if (last.failure === 'content-refused') throw last
-        const backoff = limits.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
-        const wait = Math.max(last.retryAfterMs ?? 0, Math.ceil(backoff))
-        if (!worthRetrying.has(last.failure) || wait > limits.longestWaitMs || attempt === limits.attempts) break
-        await pause(clock, wait, signal)
-      }
-    }
-  }
-  throw last ?? new ModelFailure('bad-request', 'there is no model to call')
-}
-
-async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
+export async function runAttempt(input: AttemptInput, model: Model): Promise<StepResult> {
   const { clock, limits, live, signal, step } = input
   const request = input.request(model)
   const reserving = input.reserve(model, request)
   if (reserving !== undefined) await reserving
+  // Not before: a caller whose budget is used up takes no capacity from others.
+  input.meter.called(model)
   const aborter = new AbortController()
   const answer = { text: '', thoughts: [] as Thought[], calls: [] as StepCall[] }
   let reasoning = ''
@@ -200,7 +161,7 @@ async function runAttempt(input: StepInput, model: Model): Promise<StepResult> {
   }
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
   if (reasoning !== '') answer.thoughts.push({ type: 'reasoning', text: reasoning })
-  return { model, ...answer, calls: distinct(answer.calls), reason, usage }
+  return input.paid({ model, ...answer, calls: distinct(answer.calls), reason, usage })
 }
 
 /** A provider is somebody's own code: what it yields is checked before any of it is stored. */
@@ -236,11 +197,4 @@ function distinct(calls: readonly StepCall[]): readonly StepCall[] {
     seen.add(call)
     return call === each.call ? each : { ...each, call }
   })
-}
-
-/** A typed error of the provider says that it cannot be used at all; anything else that is thrown may pass. */
-function failureOf(error: unknown): ModelFailure {
-  if (isModelFailure(error)) return error
-  if (isKeelsonError(error)) return new ModelFailure('bad-request', error.message, { cause: error })
-  return new ModelFailure('server', 'the provider threw', { cause: error })
 }

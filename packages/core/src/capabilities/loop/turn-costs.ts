@@ -14,7 +14,7 @@ import {
 } from '../costs/index.ts'
 import type { Model, ModelRequest } from '../models/index.ts'
 import type { ContextSegment, NewMessage, Turn } from '../sessions/index.ts'
-import { firstRequestBytes, historyBytes, requestBytes } from './context.ts'
+import { firstRequestBytes, historyBytes, outputBound, requestBytes } from './context.ts'
 import { CallRefused, NotRecorded } from './errors.ts'
 import type { History } from './history.ts'
 import type { StepResult } from './step.ts'
@@ -52,7 +52,7 @@ export function firstReservation(
   input: NewTurn['input'],
 ): Reservation | null {
   if (!accounting.limits(subject.generation)) return null
-  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
+  const maxOutputTokens = outputBound(agent, model)
   try {
     return accounting.open(subject, model, firstRequestBytes(agent, input), maxOutputTokens).reservation
   } catch {
@@ -82,6 +82,9 @@ export class TurnCosts {
   /** Pico-dollars so far; null while nothing was paid for, and for ever when a price is unknown. */
   total: number | null
   #unknown: boolean
+  /** The same of the step that is being made. */
+  #step: number | null = null
+  #stepUnknown = false
 
   constructor(input: TurnCostsInput) {
     const { reservation, turn } = input.started
@@ -159,6 +162,16 @@ export class TurnCosts {
     if (settlement !== null) this.#settlements.push(settlement)
     if (entry.cost === null) this.#unknown = true
     this.total = this.#unknown ? null : (this.total ?? 0) + (entry.cost ?? 0)
+    if (entry.cost === null) this.#stepUnknown = true
+    this.#step = this.#stepUnknown ? null : (this.#step ?? 0) + (entry.cost ?? 0)
+  }
+
+  /** What the calls of the step that has ended cost together, those that came to nothing too. The next one begins. */
+  ofStep(): number | null {
+    const cost = this.#step
+    this.#step = null
+    this.#stepUnknown = false
+    return cost
   }
 
   /** What the next step may cost, once `messages` are added. Undefined when no budget limits it. */
@@ -173,7 +186,7 @@ export class TurnCosts {
     const { accounting, started } = this.#input
     const parts = messages.flatMap((message) => message.parts)
     const bytes = firstRequestBytes(agent, parts) + historyBytes(history)
-    const maxOutputTokens = Math.min(agent.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
+    const maxOutputTokens = outputBound(agent, model)
     try {
       return accounting.open(subjectOf(started.turn, step), model, bytes, maxOutputTokens).reservation ?? undefined
     } catch {

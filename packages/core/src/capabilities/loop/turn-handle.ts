@@ -126,8 +126,9 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
     if (error?.problems) Object.assign(details, { problems: error.problems })
     if (status === 'cancelled') throw loopErrors.TURN_CANCELLED({ details })
     const message = error ? { message: error.message } : {}
+    const retry = error?.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }
     throw status === 'failed'
-      ? loopErrors.TURN_FAILED({ details, ...message })
+      ? loopErrors.TURN_FAILED({ details, ...message, ...retry })
       : loopErrors.TURN_INTERRUPTED({ details, ...message })
   }
 

@@ -4,9 +4,9 @@ import type { NewId } from '../../kernel/ids.ts'
 import type { Agent } from '../agents/index.ts'
 import type { Approval } from '../approvals/index.ts'
 import type { Accounting, BudgetCrossing } from '../costs/index.ts'
-import type { Model } from '../models/index.ts'
+import type { CapacityMeter, Model, ProviderGate } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
-import type { ContextSegment, NewMessage, Part, Usage } from '../sessions/index.ts'
+import type { ContextSegment, ModelAttempt, NewMessage, Part, Selection, Usage } from '../sessions/index.ts'
 import { NotRecorded } from './errors.ts'
 import type { History } from './history.ts'
 import type { TurnLimits } from './limits.ts'
@@ -19,6 +19,10 @@ export interface RunTurn {
   readonly started: StartedTurn
   readonly agent: Agent
   readonly candidates: readonly Model[]
+  readonly gate: ProviderGate
+  readonly meter: CapacityMeter
+  /** Milliseconds the turn may run at a stretch. */
+  readonly turnMs: number
   /** Everything up to the newest stored message. */
   readonly history: History
   readonly live: LiveTurn
@@ -45,6 +49,9 @@ export interface RunTurn {
   report(error: unknown, where: string): void
 }
 
+/** More than these are not kept of one turn. */
+const mostAttempts = 200
+
 /** Between two tries to record a commit point. Doubles. */
 const firstWaitMs = 250
 const longestWaitMs = 30_000
@@ -65,6 +72,9 @@ export class TurnRun {
   readonly open = new Set<string>()
   /** The last commit let the turn wait. */
   waits = false
+  #selection: Selection | null
+  /** The selection has attempts that the store does not have yet. */
+  #attempted = false
 
   constructor(input: RunTurn) {
     const { turn } = input.started
@@ -73,6 +83,7 @@ export class TurnRun {
     this.usage = turn.usage
     this.costs = new TurnCosts(input)
     this.model = turn.model
+    this.#selection = turn.selection
   }
 
   /** One commit point: what is given, the events staged since the last one, and the totals. Then readers see them. */
@@ -92,6 +103,7 @@ export class TurnRun {
     }
     if (this.model !== null) full.model = this.model
     if (this.segments.length > 0) full.context = this.segments
+    if (this.#attempted && this.#selection !== null) full.selection = this.#selection
     let committed: Committed
     try {
       committed = await store.commit(started.lease, full)
@@ -104,6 +116,7 @@ export class TurnRun {
     } else if (status === undefined) {
       await this.#recorded(this.input.catchUp(committed.lastSequence))
     }
+    this.#attempted = false
     live.publish()
     if (committed.money) this.costs.committed(committed.money, change.reservation)
     if (committed.cancelRequested && status === undefined) this.input.cancel()
@@ -152,10 +165,17 @@ export class TurnRun {
     return { id: newId(), turn: started.turn.id, role, parts, usage, createdAt: clock.now() }
   }
 
-  /** Adds a step to the totals. Returns it with a usage that can be counted. */
-  count(raw: StepResult): StepResult {
-    const result = this.costs.finished(raw)
-    const { model, usage } = result
+  /** Kept with the next commit point, so that the log of selections tells what really answered and why. */
+  attempted(attempt: ModelAttempt): void {
+    if (this.#selection === null) return
+    const { attempts = [] } = this.#selection
+    if (attempts.length >= mostAttempts) return
+    this.#selection = { ...this.#selection, attempts: [...attempts, attempt] }
+    this.#attempted = true
+  }
+
+  /** Adds a step to the totals. Returns what it has cost. */
+  count({ usage, model }: StepResult): number | null {
     const before = this.usage
     this.steps += 1
     this.model = model.id
@@ -166,7 +186,7 @@ export class TurnRun {
       output: before.output + usage.output,
       reasoning: before.reasoning + usage.reasoning,
     }
-    return result
+    return this.costs.ofStep()
   }
 
   /** Stores what the step has said so far. What cannot be stored now is stored with what comes next. */

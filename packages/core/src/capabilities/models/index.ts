@@ -1,6 +1,15 @@
-export type { Completion, RegisteredModel } from './contract.ts'
+export type { CapacityMeter, CapacityUse } from './capacity.ts'
+export type { ChargeCall } from './charge.ts'
+export type { Completion, DiscoveredModels, ProviderOffer, RegisteredModel } from './contract.ts'
 export { modelErrors, modelOperations } from './contract.ts'
+export type { Admission, ProviderGate } from './gate.ts'
+export { admitted } from './gate.ts'
+export type { Model } from './model.ts'
 export type {
+  Capacity,
+  Embedded,
+  EmbeddingProvider,
+  EmbeddingRequest,
   FailureClass,
   ModelInfo,
   ModelMessage,
@@ -9,6 +18,10 @@ export type {
   ModelRequest,
   Provider,
   ToolDescription,
+  Transcript,
+  TranscriptionProvider,
+  TranscriptionRequest,
 } from './provider.ts'
 export { isModelFailure, ModelFailure, noUsage } from './provider.ts'
-export type { CallMeter, Model, Models } from './service.ts'
+export type { ModelNeeds } from './select.ts'
+export type { Models } from './service.ts'

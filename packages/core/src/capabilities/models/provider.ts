@@ -43,6 +43,13 @@ export interface ModelPrice {
   readonly cacheWrite?: number
 }
 
+/** Most that is asked of a model or provider within a minute. Counted by each instance for itself. */
+export interface Capacity {
+  readonly requestsPerMinute?: number
+  /** Of all sorts: input, cached, output and reasoning. */
+  readonly tokensPerMinute?: number
+}
+
 /** What is known of a model. Everything may be left out. */
 export interface ModelInfo {
   /** Name without the provider's prefix. */
@@ -53,17 +60,69 @@ export interface ModelInfo {
   readonly maxOutputTokens?: number
   /** False for a model that cannot call tools. Default true. */
   readonly tools?: boolean
+  /** False for a model that cannot see images. Default true. */
+  readonly vision?: boolean
+  /** True when the vendor promises JSON of a schema, false when it cannot. Default: not known. */
+  readonly structuredOutput?: boolean
   readonly price?: ModelPrice
+  /** A model that has reached it is passed over, or waited for when there is no other. */
+  readonly capacity?: Capacity
 }
 
-/** A service that runs models. */
-export interface Provider {
+export interface EmbeddingRequest {
+  /** At least one, none empty. Any number: the provider sends as many at once as its vendor takes. */
+  readonly inputs: readonly string[]
+  /** Length of the vectors, for models that can shorten them. */
+  readonly dimensions?: number
+}
+
+export interface Embedded {
+  /** One for each input, in its order. */
+  readonly vectors: readonly (readonly number[])[]
+  /** Input tokens, as the vendor counts them. */
+  readonly tokens: number
+}
+
+/** Turns texts into vectors. Throws a `ModelFailure`; stops and throws soon after `signal` is aborted. */
+export interface EmbeddingProvider {
+  embed(model: string, request: EmbeddingRequest, signal: AbortSignal): Promise<Embedded>
+}
+
+export interface TranscriptionRequest {
+  readonly audio: Uint8Array
+  /** E.g. `audio/mpeg`, `audio/wav`, `audio/webm`. */
+  readonly mediaType: string
+  /** ISO 639-1; the model guesses without it. */
+  readonly language?: string
+  /** What came before, or words that are likely to occur. */
+  readonly prompt?: string
+}
+
+export interface Transcript {
+  readonly text: string
+  /** As the vendor counts them; 0 where it bills by time. */
+  readonly tokens: { readonly input: number; readonly output: number }
+  /** Length of the audio, where the vendor says it. */
+  readonly seconds: number | null
+}
+
+/** Turns speech into text. Throws a `ModelFailure`; stops and throws soon after `signal` is aborted. */
+export interface TranscriptionProvider {
+  transcribe(model: string, request: TranscriptionRequest, signal: AbortSignal): Promise<Transcript>
+}
+
+/** A service that runs models. It may turn text into vectors and speech into text as well. */
+export interface Provider extends Partial<EmbeddingProvider>, Partial<TranscriptionProvider> {
   /** Prefix of its models: `openai` in `openai/gpt-5-mini`. */
   readonly id: string
   /** True when it runs on this machine and needs no key. */
   readonly local?: boolean
   /** Known models; others are passed on under the name that was asked for. */
   readonly models?: readonly ModelInfo[]
+  /** Of all its models together. */
+  readonly capacity?: Capacity
+  /** Asks the service which models it has, and what they can do as far as it says so. Throws a `ModelFailure`. */
+  discover?(signal: AbortSignal): Promise<readonly ModelInfo[]>
   /**
    * Answers a request piece by piece. Throws a `ModelFailure`; stops and throws soon after `signal` is aborted.
    */

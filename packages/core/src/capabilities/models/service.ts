@@ -1,53 +1,42 @@
 import type { Implementation } from '../../contract/invoke.ts'
-import type { Principal } from '../../kernel/context.ts'
-import type { Selection, Usage } from '../sessions/index.ts'
-import { type Completion, modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
-import {
-  isModelFailure,
-  type ModelInfo,
-  type ModelPrice,
-  type ModelRequest,
-  noUsage,
-  type Provider,
-} from './provider.ts'
-
-const defaultContextTokens = 128_000
-const defaultMaxOutputTokens = 4_096
-const completionTimeoutMs = 60_000
-
-/** A model that can be called. */
-export interface Model {
-  /** `provider/model`, as it was asked for. */
-  readonly id: string
-  /** The part after the slash. */
-  readonly name: string
-  readonly provider: Provider
-  readonly contextTokens: number
-  readonly maxOutputTokens: number
-  readonly tools: boolean
-  readonly price: ModelPrice | null
-}
+import type { Clock } from '../../kernel/clock.ts'
+import { reachOf } from '../../kernel/context.ts'
+import type { Selection, SessionStore } from '../sessions/index.ts'
+import { offerOf } from './available.ts'
+import { CapacityMeter } from './capacity.ts'
+import type { ChargeCall } from './charge.ts'
+import { completeOnce } from './complete.ts'
+import { modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
+import { Discovery, modelId } from './discovery.ts'
+import type { ProviderGate } from './gate.ts'
+import { createMedia } from './media.ts'
+import { type Model, modelOf } from './model.ts'
+import type { Capacity, Provider } from './provider.ts'
+import { type ModelNeeds, orderOf, type Selected, selectModels } from './select.ts'
 
 export interface Models extends Implementation<typeof modelOperations> {
   /** Null when no provider is registered under the id's prefix. */
   find(id: string): Model | null
   /** The models to try, best first, and why. Throws `MODEL_UNKNOWN` when none can be called. */
-  select(models: readonly string[], override: string | null): { selection: Selection; candidates: readonly Model[] }
+  select(models: readonly string[], override: string | null, needs?: ModelNeeds): Selected
+  /** The models of a selection that was made before. Throws `MODEL_UNKNOWN` when none of them can be called any more. */
+  candidatesOf(selection: Selection, models: readonly string[]): readonly Model[]
+  readonly meter: CapacityMeter
+  /** Prefixes of the registered providers, without the one that serves any. */
+  readonly prefixes: readonly string[]
 }
 
-/** What is told of a call outside of any turn before and after it, so that it is paid for. */
-export interface MeteredCall {
-  /** `usage` as the provider gave it. Resolves with what it counts as. */
-  finished(usage: unknown, said: string): Promise<Usage>
-  /** What it had said does not count, and may have been paid for. */
-  failed(said: string): Promise<void>
+export interface ModelsDependencies {
+  readonly providers: readonly Provider[]
+  readonly gate: ProviderGate
+  /** For calls outside of turns. */
+  readonly charge: ChargeCall
+  readonly sessions: Pick<SessionStore, 'selections'>
+  readonly clock: Clock
 }
-
-/** Rejects when the call may not be made. */
-export type CallMeter = (principal: Principal, model: Model, request: ModelRequest) => Promise<MeteredCall>
 
 /** The registry of providers. A provider with the id `*` serves every prefix that no other one does. */
-export function createModels(providers: readonly Provider[], meter: CallMeter): Models {
+export function createModels({ providers, gate, charge, sessions, clock }: ModelsDependencies): Models {
   const byId = new Map<string, Provider>()
   for (const provider of providers) {
     if (!/^(\*|[\w.-]+)$/.test(provider.id)) {
@@ -56,24 +45,24 @@ export function createModels(providers: readonly Provider[], meter: CallMeter): 
     if (byId.has(provider.id)) {
       throw modelErrors.PROVIDER_INVALID({ message: `two providers are called "${provider.id}"` })
     }
+    checkCapacity(provider.id, provider.capacity)
     byId.set(provider.id, provider)
   }
+  const discovery = new Discovery(clock)
   const known = new Map<string, Model>()
-  const describe = (id: string, name: string, provider: Provider, info: ModelInfo | undefined): Model => ({
-    id,
-    name,
-    provider,
-    contextTokens: info?.contextTokens ?? defaultContextTokens,
-    maxOutputTokens: info?.maxOutputTokens ?? defaultMaxOutputTokens,
-    tools: info?.tools ?? true,
-    price: info?.price ?? null,
-  })
-  for (const provider of providers) {
-    for (const info of provider.models ?? []) {
-      const id = `${provider.id}/${info.name}`
-      known.set(id, describe(id, info.name, provider, info))
+  /** What was registered counts more than what was found since. */
+  const learn = () => {
+    for (const provider of providers) {
+      for (const info of provider.models ?? []) {
+        const id = modelId(provider, info.name)
+        checkCapacity(id, info.capacity)
+        known.set(id, modelOf(id, info.name, provider, { ...discovery.infoOf(id), ...info }))
+      }
     }
   }
+  learn()
+  const meter = new CapacityMeter(clock)
+  const prefixes = [...byId.keys()].filter((id) => id !== '*')
 
   const find = (id: string): Model | null => {
     const registered = known.get(id)
@@ -81,75 +70,88 @@ export function createModels(providers: readonly Provider[], meter: CallMeter): 
     const slash = id.indexOf('/')
     if (slash < 1 || slash === id.length - 1) return null
     const provider = byId.get(id.slice(0, slash))
-    if (provider) return describe(id, id.slice(slash + 1), provider, undefined)
+    if (provider) return modelOf(id, id.slice(slash + 1), provider, discovery.infoOf(id))
     const any = byId.get('*')
-    return any ? describe(id, id, any, undefined) : null
+    return any ? modelOf(id, id, any, discovery.infoOf(id)) : null
   }
 
-  const select: Models['select'] = (ids, override) => {
-    const wanted = override === null ? ids : [override, ...ids.filter((id) => id !== override)]
-    const candidates: Model[] = []
-    const notes = wanted.map((id) => {
-      const model = find(id)
-      if (model) candidates.push(model)
-      return { model: id, usable: model !== null, note: model ? 'provider registered' : 'no provider for this prefix' }
-    })
-    const chosen = candidates[0]
-    if (!chosen) {
-      throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${wanted.join(', ')}` })
-    }
-    const position = wanted.indexOf(chosen.id)
-    const fallback = override === null ? position : position - 1
-    const strategy = override === chosen.id ? 'override' : fallback === 0 ? 'primary' : `fallback_${fallback}`
-    return { selection: { chosen: chosen.id, strategy, candidates: notes }, candidates }
-  }
-
-  const list = [...known.values()].map(
-    ({ id, provider, contextTokens, maxOutputTokens, tools }): RegisteredModel => ({
-      id,
-      provider: provider.id,
-      local: provider.local ?? false,
-      contextTokens,
-      maxOutputTokens,
-      tools,
+  const selecting = { find, gate, capacity: meter }
+  const select: Models['select'] = (ids, override, needs) => selectModels(selecting, ids, override, needs ?? null)
+  const list = () => [
+    ...Array.from(known.values(), (model) => registeredOf(model, false)),
+    ...Array.from(discovery.ids).flatMap((id) => {
+      const model = known.has(id) ? null : find(id)
+      return model ? [registeredOf(model, true)] : []
     }),
-  )
+  ]
 
   return {
     find,
     select,
-    list: () => list,
+    meter,
+    prefixes,
+    ...createMedia(find, charge),
 
-    async complete({ principal, signal }, { models, instructions, prompt, maxOutputTokens }): Promise<Completion> {
-      const { candidates } = select(models, null)
-      const timeout = AbortSignal.timeout(completionTimeoutMs)
-      const abort = signal ? AbortSignal.any([signal, timeout]) : timeout
-      let cause: unknown
-      const request: ModelRequest = {
-        instructions,
-        messages: [{ role: 'user', parts: [{ type: 'text', text: prompt }] }],
-        tools: [],
-        maxOutputTokens,
-      }
-      for (const model of candidates) {
-        const metered = await meter(principal, model, request)
-        let text = ''
-        let usage: unknown = noUsage
-        try {
-          for await (const part of model.provider.stream(model.name, request, abort)) {
-            if (part.type === 'text') text += part.text
-            else if (part.type === 'finish') usage = part.usage
-          }
-        } catch (error) {
-          await metered.failed(text)
-          if (abort.aborted) throw modelErrors.MODEL_FAILED({ cause: error })
-          cause = error
-          continue
-        }
-        return { text, model: model.id, usage: await metered.finished(usage, text) }
-      }
-      const details = isModelFailure(cause) ? { failure: cause.failure } : {}
-      throw modelErrors.MODEL_FAILED({ cause, details })
+    candidatesOf(selection, models) {
+      const candidates = orderOf(selection, models).flatMap((id) => find(id) ?? [])
+      if (candidates.length > 0) return candidates
+      throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${models.join(', ')}` })
     },
+
+    list,
+
+    async discover({ signal }) {
+      const asked = providers.filter(({ discover }) => discover !== undefined)
+      const answers = await discovery.ask(asked, signal)
+      learn()
+      return { models: list(), providers: answers }
+    },
+
+    get(_, { id }) {
+      const model = find(id)
+      if (!model) throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${id}` })
+      return registeredOf(model, !known.has(id) && discovery.infoOf(id) !== undefined)
+    },
+
+    async available({ signal }, { provider: wanted }) {
+      const asked = providers.filter(
+        ({ id }) => id !== '*' && (wanted === undefined || id.toLowerCase() === wanted.toLowerCase()),
+      )
+      return await Promise.all(
+        asked.map((provider) => {
+          const registered = (provider.models ?? []).map(({ name }) => `${provider.id}/${name}`)
+          return offerOf(provider, registered, clock, signal)
+        }),
+      )
+    },
+
+    selections: ({ principal }, { limit, offset }) => sessions.selections(reachOf(principal), { limit, offset }),
+
+    capacity: () => prefixes.map((prefix) => meter.use(prefix, byId.get(prefix)?.capacity ?? {})),
+
+    async complete({ principal, signal }, { models, ...call }) {
+      const { candidates } = select(models, null)
+      return await completeOnce({ ...call, principal, candidates, signal, gate, charge, capacity: meter })
+    },
+  }
+}
+
+const registeredOf = (model: Model, discovered: boolean): RegisteredModel => ({
+  id: model.id,
+  provider: model.provider.id,
+  local: model.provider.local ?? false,
+  contextTokens: model.contextTokens,
+  maxOutputTokens: model.maxOutputTokens,
+  tools: model.tools,
+  vision: model.vision,
+  structuredOutput: model.structuredOutput,
+  price: model.price,
+  discovered,
+})
+
+function checkCapacity(name: string, capacity: Capacity | undefined): void {
+  for (const [limit, value] of Object.entries(capacity ?? {})) {
+    if (value === undefined || (Number.isSafeInteger(value) && value > 0)) continue
+    throw modelErrors.PROVIDER_INVALID({ message: `${name}: ${limit} must be a whole number above 0` })
   }
 }

@@ -26,6 +26,8 @@ export type TurnEventBody =
       readonly model: string
       readonly reason: FinishReason
       readonly usage: Usage
+      /** Pico-dollars; null when the price is unknown. */
+      readonly cost?: number | null
       readonly at: number
     }
   | {

@@ -25,10 +25,19 @@ export interface Session {
 
 export type Role = 'system' | 'user' | 'assistant' | 'tool'
 
+/**
+ * A picture: its bytes as base64, or an https address that the model's provider reads itself. Media types that a user
+ * may send: `image/png`, `image/jpeg`, `image/gif`, `image/webp`.
+ */
+export type ImagePart =
+  | { readonly type: 'image'; readonly mediaType: string; readonly data: string }
+  | { readonly type: 'image'; readonly url: string }
+
 /** A piece of a message. Tool arguments stay the JSON text the model sent, so that a hash of them is exact. */
 export type Part =
   /** `modelText`: what models are given in place of the text, e.g. a sanitised form of it. */
   | { readonly type: 'text'; readonly text: string; readonly modelText?: string }
+  | ImagePart
   /** `state`: what the model's provider needs back with it, such as a signature. Nobody else reads it. */
   | { readonly type: 'reasoning'; readonly text: string; readonly state?: JsonObject }
   | { readonly type: 'tool-call'; readonly call: string; readonly tool: string; readonly arguments: string }

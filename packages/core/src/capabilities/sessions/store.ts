@@ -2,7 +2,7 @@ import type { Owner, Reach } from '../../kernel/context.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 import type { Window } from '../../kernel/pages.ts'
 import type { Message, NewMessage, Session, SessionStatus } from './session.ts'
-import type { ToolCall, Turn } from './turn.ts'
+import type { ToolCall, Turn, TurnSelection } from './turn.ts'
 
 export interface NewSession {
   readonly id: string
@@ -66,6 +66,9 @@ export interface SessionStore {
 
   /** In the order of acceptance. Empty for an unknown session. */
   turns(reach: Reach, session: string, window: Window): Promise<Turn[]>
+
+  /** Newest created first; ties by id. One query, which reads no more of a message than its beginning. */
+  selections(reach: Reach, window: Window): Promise<TurnSelection[]>
 
   /** A turn's stored events as JSON lines, merged at commit points. Null when there is no such turn. */
   turnLog(reach: Reach, id: string): Promise<string | null>

@@ -22,12 +22,50 @@ export const turnTransitions: Readonly<Record<TurnStatus, readonly TurnStatus[]>
 export const isSettled = (status: TurnStatus): boolean =>
   status !== 'queued' && status !== 'running' && status !== 'waiting'
 
+/** `half-open`: the cool-down is over, and one call at a time may try whether the provider answers again. */
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
+/** One model that could have been called, and what spoke for or against it. */
+export interface SelectionCandidate {
+  readonly model: string
+  readonly usable: boolean
+  /** For people. */
+  readonly note: string
+  /** The session's own model, the agent's first, or one of its others. */
+  readonly source?: 'override' | 'primary' | 'fallback'
+  /** 0 (not usable) to 1. The highest is tried first; among equals the order of the list counts. */
+  readonly score?: number
+  /** False when no provider is registered for it. */
+  readonly registered?: boolean
+  readonly breaker?: BreakerState
+}
+
+/** What was tried in a step that did not go well at once. */
+export interface ModelAttempt {
+  readonly step: number
+  readonly model: string
+  /** `skipped`: it was not called. */
+  readonly outcome: 'answered' | 'failed' | 'skipped'
+  /**
+   * The class of the failure, or why it was not called: `breaker-open`, `probe-running`, `over-capacity`,
+   * `rate-limited`. Null when it answered.
+   */
+  readonly reason: string | null
+  readonly at: number
+  readonly durationMs: number
+}
+
 /** Why the model was chosen: every candidate, and what spoke for or against it. */
 export interface Selection {
   readonly chosen: string
-  /** `override`, `primary`, `fallback_1`, `fallback_2` ... */
+  /** `override`, `primary`, `fallback_1`, `fallback_2` ..., or `last_resort` when none was usable. */
   readonly strategy: string
-  readonly candidates: readonly { readonly model: string; readonly usable: boolean; readonly note: string }[]
+  /** The session's own model first, then the agent's in its order. */
+  readonly candidates: readonly SelectionCandidate[]
+  /** The session's own model. */
+  readonly override?: string | null
+  /** Steps whose first call did not succeed, oldest first; at most 200 entries. */
+  readonly attempts?: readonly ModelAttempt[]
 }
 
 /** What went into the model's context, by source, and what did not and why. */
@@ -52,6 +90,8 @@ export interface TurnOptions {
   readonly failureReply: string | null
   /** The approval whose decision started this turn. */
   readonly continues: string | null
+  /** Milliseconds the turn may run at a stretch; the limit of all turns when left out. */
+  readonly turnMs?: number
   /** The schedule that started this turn; absent when none did. */
   readonly schedule?: string
 }
@@ -61,6 +101,24 @@ export interface TurnError {
   readonly message: string
   /** One by one, what an answer had wrong that failed with `OUTPUT_INVALID`. */
   readonly problems?: readonly string[]
+  /** After this many milliseconds the same may work. */
+  readonly retryAfterMs?: number
+}
+
+/** What chose the model of a turn, and what came of it. */
+export interface TurnSelection {
+  readonly turn: string
+  readonly session: string
+  readonly subject: string
+  readonly agent: string
+  readonly status: TurnStatus
+  readonly selection: Selection
+  /** `provider/model` that answered last; null until one has. */
+  readonly model: string | null
+  readonly steps: number
+  /** The beginning of what the user sent, at least 500 characters of it if there are. */
+  readonly excerpt: string
+  readonly createdAt: number
 }
 
 /** One user message and all that is done to answer it. */

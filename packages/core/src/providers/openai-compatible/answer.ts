@@ -1,10 +1,11 @@
 import { ModelFailure, type ModelPart, noUsage } from '../../capabilities/models/index.ts'
 import type { FinishReason, Usage } from '../../capabilities/sessions/index.ts'
 import { newUuid } from '../../kernel/ids.ts'
+import type { AnswerReader } from './connection.ts'
 import { usageOf } from './usage.ts'
 
 /** Characters of all tool arguments of one answer. A server that sends more is broken. */
-const mostArguments = 8 * 2 ** 20
+export const mostArguments = 8 * 2 ** 20
 
 interface PendingCall {
   readonly index: number | undefined
@@ -14,20 +15,14 @@ interface PendingCall {
   arguments: string
 }
 
-/** Puts an answer together from the chunks of its stream. Nothing in a chunk is trusted to have the right type. */
-export interface AnswerReader {
-  /** Adds what can be shown at once to `parts`. Throws a `ModelFailure` for a chunk that is no chunk. */
-  take(chunk: unknown, parts: ModelPart[]): void
-  /** What is left at the end: whole tool calls and the finish. Throws when the stream was cut. */
-  end(): readonly ModelPart[]
-}
-
-export function answerReader(): AnswerReader {
+/** `reasoningFields`: where thoughts may be; the first that holds text counts. */
+export function answerReader(reasoningFields: readonly string[] = ['reasoning_content', 'reasoning']): AnswerReader {
   const calls: PendingCall[] = []
   let usage: Usage = noUsage
   let reason: string | undefined
   let any = false
   let argumentLength = 0
+  let refused = false
 
   const takeCall = (entry: unknown): void => {
     const { index, id, function: called } = record(entry, 'a tool call')
@@ -53,8 +48,13 @@ export function answerReader(): AnswerReader {
         reason = choice['finish_reason']
       if (choice['delta'] === undefined || choice['delta'] === null) return
       const delta = record(choice['delta'], 'a delta')
-      const thought = textOr(delta['reasoning_content']) || textOr(delta['reasoning'])
-      if (thought !== '') parts.push({ type: 'reasoning', text: thought })
+      for (const field of reasoningFields) {
+        const thought = textOr(delta[field])
+        if (thought === '') continue
+        parts.push({ type: 'reasoning', text: thought })
+        break
+      }
+      if (delta['refusal']) refused = true
       const content = delta['content'] ?? delta['refusal']
       if (content !== undefined && content !== null && typeof content !== 'string')
         throw malformed('content is no text')
@@ -76,7 +76,7 @@ export function answerReader(): AnswerReader {
         used.add(id)
         return { type: 'tool-call', call: id, tool: call.tool, arguments: call.arguments.trim() || '{}' }
       })
-      return [...parts, { type: 'finish', reason: finishReason(reason, calls.length > 0), usage }]
+      return [...parts, { type: 'finish', reason: finishReason(reason, calls.length > 0, refused), usage }]
     },
   }
 }
@@ -110,29 +110,38 @@ const isJson = (text: string): boolean => {
   }
 }
 
-function finishReason(reason: string, called: boolean): FinishReason {
-  switch (reason) {
-    case 'stop':
-      return called ? 'tool-calls' : 'stop'
-    case 'tool_calls':
-    case 'function_call':
-      return called ? 'tool-calls' : 'stop'
-    case 'length':
-      return 'length'
-    case 'content_filter':
-      return 'content-filter'
-    default:
-      return 'other'
-  }
+/** What servers say at the end, each in the words of the vendor behind it. */
+const finishReasons: Readonly<Record<string, FinishReason>> = {
+  stop: 'stop',
+  eos: 'stop',
+  eos_token: 'stop',
+  end_turn: 'stop',
+  stop_sequence: 'stop',
+  tool_calls: 'stop',
+  tool_use: 'stop',
+  function_call: 'stop',
+  length: 'length',
+  max_tokens: 'length',
+  content_filter: 'content-filter',
+  refusal: 'content-filter',
+  safety: 'content-filter',
 }
 
-const malformed = (what: string): ModelFailure => new ModelFailure('malformed', `the server sent nonsense: ${what}`)
+function finishReason(said: string, called: boolean, refused: boolean): FinishReason {
+  const key = said.toLowerCase()
+  const reason = Object.hasOwn(finishReasons, key) ? (finishReasons[key] ?? 'other') : 'other'
+  if (reason !== 'stop') return reason
+  return called ? 'tool-calls' : refused ? 'content-filter' : 'stop'
+}
 
-function record(value: unknown, what: string): Record<string, unknown> {
+export const malformed = (what: string): ModelFailure =>
+  new ModelFailure('malformed', `the server sent nonsense: ${what}`)
+
+export function record(value: unknown, what: string): Record<string, unknown> {
   if (typeof value !== 'object' || value === null) throw malformed(`${what} is no object`)
   return value as Record<string, unknown>
 }
 
-const textOr = (value: unknown): string => (typeof value === 'string' ? value : '')
+export const textOr = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-const numberOr = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)
+export const numberOr = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)

@@ -1,4 +1,5 @@
 import type OpenAI from 'openai'
+import { boundedFetch } from '../bounded-fetch.ts'
 import { providerErrors } from '../errors.ts'
 
 export type Sdk = typeof import('openai')
@@ -38,6 +39,6 @@ export function makeClient(sdk: Sdk, { baseURL, apiKey, headers, fetch }: Client
     maxRetries: 0,
     logLevel: 'off',
     defaultHeaders: apiKey === undefined ? { authorization: null, ...headers } : headers,
-    ...(fetch === undefined ? {} : { fetch }),
+    fetch: boundedFetch(fetch),
   })
 }

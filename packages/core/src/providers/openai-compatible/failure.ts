@@ -1,4 +1,10 @@
-import { type FailureClass, isModelFailure, ModelFailure } from '../../capabilities/models/index.ts'
+import type { APIError } from 'openai'
+import {
+  type FailureClass,
+  isModelFailure,
+  ModelFailure,
+  type ToolDescription,
+} from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
 import { retryAfterMs } from '../retry-after.ts'
 import type { Sdk } from './client.ts'
@@ -14,21 +20,43 @@ const byCode: Readonly<Record<string, FailureClass>> = {
   exceeded_current_quota_error: 'billing',
   billing_hard_limit_reached: 'billing',
   billing_not_active: 'billing',
+  budget_exceeded: 'billing',
   content_filter: 'content-refused',
   content_policy_violation: 'content-refused',
+  invalid_prompt: 'content-refused',
+  bio_policy: 'content-refused',
+  misalignment_policy_violation: 'content-refused',
+  image_content_policy_violation: 'content-refused',
   rate_limit_exceeded: 'rate-limit',
   rate_limit_error: 'rate-limit',
   invalid_api_key: 'auth',
   authentication_error: 'auth',
   permission_error: 'auth',
+  unsupported_country_region_territory: 'auth',
   overloaded_error: 'overload',
   engine_overloaded: 'overload',
+  server_is_overloaded: 'overload',
+  slow_down: 'overload',
   model_not_found: 'bad-request',
+  data_residency_mismatch: 'bad-request',
+  vector_store_timeout: 'timeout',
 }
 
-/** What went wrong with a call, as the runtime knows it. `hide` takes the secrets out of a text. */
-export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => string): ModelFailure | KeelsonError {
-  if (isModelFailure(error) || isKeelsonError(error)) return error
+/**
+ * What went wrong with a call, as the runtime knows it. `hide` takes the secrets out of a text; `tools` are those of the
+ * request, so that the one that was refused can be named.
+ */
+export function failureOf(
+  error: unknown,
+  sdk: Sdk,
+  hide: (text: string) => string,
+  tools: readonly ToolDescription[] = [],
+): ModelFailure | KeelsonError {
+  if (isKeelsonError(error)) return error
+  if (isModelFailure(error)) {
+    const message = shorten(hide(error.message))
+    return message === error.message ? error : new ModelFailure(error.failure, message, error)
+  }
   const failed = (failure: FailureClass, message: string, detail: { status?: number; retryAfterMs?: number } = {}) =>
     new ModelFailure(failure, shorten(hide(message)), detail)
 
@@ -39,7 +67,7 @@ export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => stri
     const inBody = numberIn(error.code)
     const status = error.status ?? inBody
     const wait = retryAfterMs(error.headers, Date.now())
-    return failed(classOf(status, [error.code, error.type], error.message), error.message, {
+    return failed(classOf(status, [error.code, error.type], error.message), messageOf(error, tools), {
       ...(status === undefined ? {} : { status }),
       ...(wait === undefined ? {} : { retryAfterMs: wait }),
     })
@@ -53,12 +81,29 @@ export function failureOf(error: unknown, sdk: Sdk, hide: (text: string) => stri
   return failed(connectionClass(error), connectionText(error))
 }
 
+/** What the server says; of a page, that it is one; of a tool, which. */
+function messageOf(error: APIError, tools: readonly ToolDescription[]): string {
+  const { code, headers, message, param, status } = error
+  if (/html/i.test(headers?.get('content-type') ?? '') || /^\d{3} \s*</.test(message)) {
+    return `the server answered ${status ?? 'the request'} with a page instead of JSON; ${lookAt}`
+  }
+  if (status === 404 && !code) return `${message}; ${lookAt}`
+  const index = /^tools\[(\d+)\]/.exec(param ?? '')?.[1]
+  const named = index === undefined ? undefined : tools[Number(index)]
+  return named ? `the tool "${named.name}" was refused: ${message}` : message
+}
+
+const lookAt = 'is baseURL right, and is there a proxy on the way?'
+
 /** The class of an answer by its status, the codes its body names, and, where both are vague, its words. */
 export function classOf(status: number | undefined, codes: readonly unknown[], message: string): FailureClass {
   for (const code of codes) {
     if (typeof code === 'string' && Object.hasOwn(byCode, code)) return byCode[code] ?? 'bad-request'
   }
-  if (status === undefined) return tooLong.test(message) ? 'context-too-long' : 'server'
+  if (status === undefined) {
+    if (tooLong.test(message)) return 'context-too-long'
+    return codes.some((code) => typeof code === 'string' && blamesRequest.test(code)) ? 'bad-request' : 'server'
+  }
   switch (status) {
     case 401:
       return 'auth'
@@ -83,8 +128,11 @@ export function classOf(status: number | undefined, codes: readonly unknown[], m
   return unpaid.test(message) ? 'billing' : 'bad-request'
 }
 
+/** Codes of failures inside a stream, where there is no status. */
+const blamesRequest = /^invalid_|^(?:unsupported|empty)_image|^image_/
+
 const tooLong =
-  /maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
+  /ContextWindowExceeded|context the overflows|maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
 const refused = /content (?:filter|management|policy)|moderation|flagged/i
 const unpaid = /credit balance|insufficient (?:balance|credits?|funds)/i
 
@@ -96,6 +144,8 @@ function connectionClass(error: unknown): FailureClass {
 
 function connectionText(error: unknown): string {
   const code = codeIn(error)
+  if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) return `the certificate of the server is not trusted: ${code}`
+  if (/^ERR_(?:SSL|TLS)|^EPROTO$/.test(code)) return `no TLS connection could be made: ${code}`
   if (code !== '') return `the connection failed: ${code}`
   return `the connection failed: ${error instanceof Error ? error.message : 'for an unknown reason'}`
 }

@@ -25,6 +25,18 @@ export function usageOf(value: unknown): Usage {
   }
 }
 
+/** The same in the names of the Responses API, where reasoning is always part of the output. */
+export function responsesUsage(value: unknown): Usage {
+  if (typeof value !== 'object' || value === null) return noUsage
+  const { input_tokens, input_tokens_details, output_tokens, output_tokens_details } = value as Record<string, unknown>
+  return usageOf({
+    prompt_tokens: input_tokens,
+    prompt_tokens_details: input_tokens_details,
+    completion_tokens: output_tokens,
+    completion_tokens_details: output_tokens_details,
+  })
+}
+
 function detail(usage: Record<string, unknown>, side: 'prompt' | 'completion', name: string): unknown {
   const details = usage[`${side}_tokens_details`]
   return typeof details === 'object' && details !== null ? (details as Record<string, unknown>)[name] : undefined

@@ -4,7 +4,9 @@ import type { Turn } from '../../capabilities/sessions/index.ts'
 import { route } from '../../http/route.ts'
 import type { AnyRoute } from '../../http/surface.ts'
 import type { Client } from '../../runtime.ts'
+import { shownBreakers } from './breakers.ts'
 import { currentAgent } from './current-agent.ts'
+import { isProviderFailure } from './errors.ts'
 import { authorityName, dollars, nameOfAuthority, providerOf } from './formats.ts'
 import { streamFrame, streamMessage } from './message-stream.ts'
 import { ruleTitle } from './nickname.ts'
@@ -70,14 +72,19 @@ const messageAnswer = z.strictObject({
 })
 
 async function status(client: Client, settings: Settings): Promise<z.infer<typeof statusAnswer>> {
-  const [agent, pending] = await Promise.all([
+  const [agent, pending, { breakers }] = await Promise.all([
     currentAgent(client, settings),
     client.approvals.count({ status: 'pending' }),
+    shownBreakers(client),
   ])
+  const stateOf = (model: string) => breakers.find(({ provider }) => provider === providerOf(model))?.state ?? 'closed'
+  const inState = (state: string) => breakers.filter((breaker) => breaker.state === state).length
+  const primary = stateOf(agent.primary)
   const shared = {
     primary_model: agent.primary,
-    active_model: agent.primary,
-    primary_provider_state: 'closed',
+    // What a message would go to now.
+    active_model: agent.models.find((model) => stateOf(model) !== 'open') ?? agent.primary,
+    primary_provider_state: primary === 'half-open' ? 'halfopen' : primary,
     cache_entries: 0,
     cache_hit_rate_pct: 0,
   } as const
@@ -91,8 +98,8 @@ async function status(client: Client, settings: Settings): Promise<z.infer<typeo
       ...shared,
       uptime_seconds: Math.floor(agent.health.uptimeMs / 1000),
       primary_provider: providerOf(agent.primary),
-      breaker_open_count: 0,
-      breaker_half_open_count: 0,
+      breaker_open_count: inState('open'),
+      breaker_half_open_count: inState('half-open'),
       pending_approvals: pending,
       taskable_subagents_total: 0,
       taskable_subagents_enabled: 0,
@@ -114,7 +121,8 @@ const totalsOf = async (client: Client, outcome: TurnOutcome): Promise<Pick<Turn
 /** The outcome with an answer in it. A turn that failed for another reason than its providers throws. */
 function answered(outcome: TurnOutcome): TurnOutcome & { readonly message: string } {
   const { error, message, session, status, turn } = outcome
-  if (message !== null && (status === 'completed' || error?.code === 'MODEL_FAILED')) return { ...outcome, message }
+  if (message !== null && (status === 'completed' || (error && isProviderFailure(error.code))))
+    return { ...outcome, message }
   const details = { turn, session, ...(error ? { reason: error.code } : {}) }
   if (status === 'cancelled') throw loopErrors.TURN_CANCELLED({ details })
   if (status === 'interrupted') throw loopErrors.TURN_INTERRUPTED({ details })

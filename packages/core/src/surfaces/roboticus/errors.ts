@@ -38,14 +38,22 @@ const worded: Readonly<Record<string, (error: KeelsonError) => Failure>> = {
   APPROVAL_SETTLED: () => plain(404, 'no pending approval with this id'),
   APPROVAL_NOT_FOUND: () => plain(404, 'no pending approval with this id'),
   MODEL_UNKNOWN: () => plain(503, 'no model provider is configured'),
-  TURN_FAILED: ({ details, message }) => {
-    if (details?.['reason'] === 'MODEL_FAILED') return plain(502, upstreamError)
-    return plain(details?.['reason'] === 'BUDGET_EXHAUSTED' ? 429 : 500, message)
+  TURN_FAILED: ({ details, message, retryAfterMs }) => {
+    const reason = String(details?.['reason'])
+    const status = isProviderFailure(reason) ? 502 : reason === 'BUDGET_EXHAUSTED' ? 429 : 500
+    const headers = retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }
+    return { ...plain(status, status === 502 ? upstreamError : message), headers }
   },
+  TURN_TIMEOUT: () => plain(502, upstreamError),
   TURN_CANCELLED: ({ message }) => plain(500, message),
   TURN_INTERRUPTED: ({ message }) => plain(500, message),
   LEASE_LOST: () => plain(503, 'another instance answers this message'),
 }
+
+const providerFailures: ReadonlySet<string> = new Set(['MODEL_FAILED', 'MODEL_UNAVAILABLE', 'TURN_TIMEOUT'])
+
+/** True for the codes of turns that failed because no provider has answered, or not in time. */
+export const isProviderFailure = (code: string): boolean => providerFailures.has(code)
 
 /** What callers are told when a model provider fails. */
 export const upstreamError = 'upstream provider error'

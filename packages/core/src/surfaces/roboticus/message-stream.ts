@@ -6,7 +6,7 @@ import type { HttpRequest } from '../../http/message.ts'
 import { answerEvents } from '../../http/sse.ts'
 import type { Answer } from '../../http/surface.ts'
 import { utf8Length } from '../../kernel/text.ts'
-import { upstreamError } from './errors.ts'
+import { isProviderFailure, upstreamError } from './errors.ts'
 import type { AcceptedMessage } from './pipeline.ts'
 import { ShownText } from './shown-text.ts'
 
@@ -104,6 +104,7 @@ async function signOfLife(
         throw loopErrors.TURN_FAILED({
           details: { turn: event.turn, reason: event.error.code },
           message: `the turn failed: ${event.error.message}`,
+          ...(event.error.retryAfterMs === undefined ? {} : { retryAfterMs: event.error.retryAfterMs }),
         })
       case 'turn.cancelled':
         throw loopErrors.TURN_CANCELLED()
@@ -167,7 +168,7 @@ function* framesOf(event: TurnEvent, progress: Progress): Generator<StreamFrame>
       }
       break
     case 'turn.failed':
-      yield { type: 'error', error: event.error.code === 'MODEL_FAILED' ? upstreamError : event.error.message }
+      yield { type: 'error', error: isProviderFailure(event.error.code) ? upstreamError : event.error.message }
       break
     case 'turn.cancelled':
       yield { type: 'error', error: 'the turn was cancelled' }

@@ -20,6 +20,8 @@ export interface RoboticusOptions {
   readonly nicknames?: 'model' | 'rules' | undefined
   /** The answer to a message when no model answers. */
   readonly providerFailureReply?: string | undefined
+  /** Milliseconds that a message may take, tools included. @default 300_000 */
+  readonly turnMs?: number | undefined
 }
 
 /** The options with their defaults. */
@@ -31,6 +33,7 @@ export interface Settings {
   readonly authority: Authority
   readonly nicknames: 'model' | 'rules'
   readonly providerFailureReply: string
+  readonly turnMs: number
 }
 
 export const optionErrors = defineErrors({
@@ -49,6 +52,10 @@ export function settingsOf(options: RoboticusOptions): Settings {
       message: 'apiKey must have at least one character, all printable ASCII without spaces; leave it out for none',
     })
   }
+  const turnMs = options.turnMs ?? 300_000
+  if (!Number.isInteger(turnMs) || turnMs < 1 || turnMs >= 2 ** 31) {
+    throw optionErrors.SURFACE_OPTIONS_INVALID({ message: 'turnMs must be a whole number of milliseconds from 1' })
+  }
   return {
     agent: agent ?? null,
     apiKey: apiKey ?? null,
@@ -57,5 +64,6 @@ export function settingsOf(options: RoboticusOptions): Settings {
     authority: options.authority ?? 'creator',
     nicknames: options.nicknames ?? 'model',
     providerFailureReply: options.providerFailureReply ?? apology,
+    turnMs,
   }
 }

@@ -76,6 +76,7 @@ export async function acceptMessage({
     refuseDuplicateWithinMs: duplicateWithinMs,
     approvals: 'defer',
     authority,
+    turnMs: settings.turnMs,
     ...(failureReply === undefined ? {} : { failureReply }),
     ...keyOf(request),
   })

@@ -1,10 +1,8 @@
 import { z } from 'zod'
 import type { Selection, Turn, TurnEvent } from '../../capabilities/sessions/index.ts'
 import { rfc3339, rfc3339Text } from './formats.ts'
+import { candidateAnswer, channel, selectionFields } from './selection-events.ts'
 import { ShownText } from './shown-text.ts'
-
-/** What messages over HTTP are called in the log of model selections. */
-const channel = 'api'
 
 const workstation = z.enum(['llm', 'exec'])
 const replay = { request_id: z.uuid(), tool: z.string(), turn_id: z.uuid() }
@@ -41,16 +39,7 @@ export const pushFrame = z.discriminatedUnion('type', [
     complexity: z.string().nullable(),
     complexity_score: z.number().nullable(),
     metascore_breakdown: z.null(),
-    candidates: z.array(
-      z.strictObject({
-        model: z.string(),
-        source: z.enum(['override', 'primary_ordered', 'fallback_ordered']),
-        provider_available: z.boolean(),
-        breaker_blocked: z.boolean(),
-        usable: z.boolean(),
-        note: z.string(),
-      }),
-    ),
+    candidates: z.array(candidateAnswer),
     created_at: rfc3339Text,
   }),
   z.strictObject({
@@ -72,8 +61,6 @@ type ToolEnd = Extract<TurnEvent, { type: 'tool.finished' }>
 /** What clients are told of one turn. Every event is translated once, however many clients there are. */
 export class TurnPush {
   readonly #turn: Turn
-  /** What each agent's messages go to first. */
-  readonly #primaryOf: (agent: string) => string | undefined
   #last: TurnEvent | undefined
   #frames: readonly string[] = []
   readonly #text = new ShownText()
@@ -84,9 +71,8 @@ export class TurnPush {
   readonly #approved = new Map<string, string>()
   #executed: string | null
 
-  constructor(turn: Turn, primaryOf: (agent: string) => string | undefined) {
+  constructor(turn: Turn) {
     this.#turn = turn
-    this.#primaryOf = primaryOf
     this.#executed = turn.selection?.chosen ?? null
   }
 
@@ -219,37 +205,14 @@ export class TurnPush {
     ]
   }
 
-  #selection({ candidates, chosen, strategy }: Selection, at: number): PushFrame {
-    const override = overrideOf({ candidates, chosen, strategy })
-    const primary = this.#primaryOf(this.#turn.agent) ?? candidates[override === null ? 0 : 1]?.model ?? chosen
+  #selection(selection: Selection, at: number): PushFrame {
     return {
       type: 'model_selection',
       ...this.#ids,
-      channel,
-      selected_model: chosen,
-      strategy,
-      primary_model: primary,
-      override_model: override,
-      complexity: null,
+      ...selectionFields(selection),
       complexity_score: null,
       metascore_breakdown: null,
-      candidates: candidates.map(({ model, usable, note }) => ({
-        model,
-        source: model === override ? 'override' : model === primary ? 'primary_ordered' : 'fallback_ordered',
-        provider_available: usable,
-        breaker_blocked: false,
-        usable,
-        note,
-      })),
       created_at: rfc3339(at),
     }
   }
-}
-
-/** The model that the session asks for, which is tried first: the agent's own are named by their place after it. */
-function overrideOf({ candidates, chosen, strategy }: Selection): string | null {
-  if (strategy === 'override') return chosen
-  const place = strategy === 'primary' ? 0 : Number(strategy.replace('fallback_', ''))
-  const at = candidates.findIndex(({ model }) => model === chosen)
-  return at > place ? (candidates[0]?.model ?? null) : null
 }

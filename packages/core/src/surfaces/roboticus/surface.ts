@@ -4,8 +4,11 @@ import type { Client } from '../../runtime.ts'
 import { agentRoutes } from './agent.ts'
 import { approvalRoutes } from './approvals.ts'
 import { authenticator } from './auth.ts'
+import { breakerRoutes } from './breakers.ts'
 import { encodeError } from './errors.ts'
 import { healthRoutes } from './health.ts'
+import { modelRoutes } from './models.ts'
+import { observatoryRoutes } from './observatory.ts'
 import { type RoboticusOptions, settingsOf } from './options.ts'
 import { sessionRoutes } from './sessions.ts'
 import { statsRoutes } from './stats.ts'
@@ -34,6 +37,9 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
       ...healthRoutes(settings),
       ...agentRoutes(settings),
       ...sessionRoutes(settings),
+      ...modelRoutes(settings),
+      ...breakerRoutes(),
+      ...observatoryRoutes(),
       ...approvalRoutes(),
       ...statsRoutes(),
       ...websocketRoutes(),

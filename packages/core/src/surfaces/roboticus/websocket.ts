@@ -34,22 +34,22 @@ async function subscribe(client: Client, given: string | undefined): Promise<Lis
 export function websocketRoutes(): readonly AnyRoute<Client>[] {
   const pushes = new WeakMap<Turn, TurnPush>()
 
-  const pushOf = (turn: Turn, agents: Health['agents']): TurnPush => {
+  const pushOf = (turn: Turn): TurnPush => {
     const known = pushes.get(turn)
     if (known) return known
-    const push = new TurnPush(turn, (agent) => agents.find(({ id }) => id === agent)?.models[0])
+    const push = new TurnPush(turn)
     pushes.set(turn, push)
     return push
   }
 
-  const session = (listen: Listen, { agents, version }: Health): SocketSession => ({
+  const session = (listen: Listen, { version }: Health): SocketSession => ({
     mostMessageBytes,
     open(socket) {
       const send = (frame: PushFrame) => socket.send(JSON.stringify(frame))
       send({ type: 'connected', version, timestamp: rfc3339(socket.openedAt) })
       const stop = listen({
         event(event, turn) {
-          for (const frame of pushOf(turn, agents).framesOf(event)) socket.send(frame)
+          for (const frame of pushOf(turn).framesOf(event)) socket.send(frame)
         },
         ended: () => socket.close(closeCodes.goingAway, 'the server stops'),
       })

@@ -55,6 +55,24 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
   const approved = need(await client.POST('/api/approvals/{id}/approve', { params: first }))
   const denied = need(await client.POST('/api/approvals/{id}/deny', { params: second, body: { decided_by: 'ann' } }))
 
+  const available = need(await client.GET('/api/models/available', { params: { query: { provider: 'openai' } } }))
+  const models: readonly string[] = available.models
+  const { events } = need(await client.GET('/api/models/selections', { params: { query: { limit: '10' } } }))
+  const provider = { path: { provider: 'openai' } }
+  const forced: true = need(
+    await client.POST('/api/breaker/open/{provider}', { params: provider }),
+  ).operator_forced_open
+  const { state: closed } = need(await client.POST('/api/breaker/reset/{provider}', { params: provider }))
+  const breakers = need(await client.GET('/api/breaker/status', {}))
+  const breaker: 'closed' | 'open' | 'half_open' | undefined = breakers.providers['openai']?.state
+
+  const turns = need(await client.GET('/api/sessions/{id}/turns', { params: { path } })).turns
+  const turn = { path: { id: turns[0]?.id ?? '' } }
+  const answered: string | null = need(await client.GET('/api/turns/{id}', { params: turn })).model
+  const context = need(await client.GET('/api/turns/{id}/context', { params: turn }))
+  const budget: number = context.token_budget
+  const tools = need(await client.GET('/api/turns/{id}/tools', { params: turn })).tool_calls
+  const selection = need(await client.GET('/api/turns/{id}/model-selection', { params: turn }))
   const costs = need(await client.GET('/api/stats/costs', { params: { query: { limit: '1', offset: '0' } } })).costs
   const tokensIn: number | undefined = costs[0]?.tokens_in
 
@@ -75,6 +93,14 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
     nickname,
     approved: approved.approval.status,
     denied: denied.status,
+    models: models.length,
+    selections: events.length,
+    breaker: [forced, closed, breaker],
+    turns: turns.length,
+    answered,
+    budget,
+    tools: tools.length,
+    selected: selection.selected_model,
     tokensIn,
     expiresIn: ticket.expires_in,
     socket: socket.response.status,

@@ -1,0 +1,152 @@
+import type OpenAI from 'openai'
+import type { APIPromise } from 'openai'
+import type { Stream } from 'openai/streaming'
+import { ModelFailure, type ModelPart, type ModelRequest } from '../../capabilities/models/index.ts'
+import { providerErrors } from '../errors.ts'
+import { loadSdk, makeClient, type Sdk } from './client.ts'
+import { failureOf } from './failure.ts'
+
+export interface ConnectionOptions {
+  /** Prefix of the provider's models. */
+  readonly id: string
+  readonly baseURL: string
+  readonly apiKey: string | (() => Promise<string>) | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly fetch: typeof globalThis.fetch | undefined
+}
+
+/** Puts an answer together from the events of its stream. Nothing in an event is trusted to have the right type. */
+export interface AnswerReader {
+  /** Adds what can be shown at once to `parts`. Throws a `ModelFailure` for an event that is none. */
+  take(event: unknown, parts: ModelPart[]): void
+  /** What is left at the end. Throws when the stream was cut. */
+  end(): readonly ModelPart[]
+}
+
+/** A server that speaks OpenAI's protocols. Whatever goes wrong is a `ModelFailure`, or the reason of the abort. */
+export interface Connection {
+  stream<Event>(
+    send: (client: OpenAI, options: { readonly signal: AbortSignal }) => APIPromise<Stream<Event>>,
+    reader: AnswerReader,
+    request: ModelRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<ModelPart>
+  call<Answer>(
+    send: (client: OpenAI, sdk: Sdk, options: { readonly signal: AbortSignal }) => PromiseLike<Answer>,
+    signal: AbortSignal,
+  ): Promise<Answer>
+}
+
+/** Loads nothing and opens nothing before the first call. Throws `PROVIDER_OPTIONS_INVALID`. */
+export function connectionTo(options: ConnectionOptions): Connection {
+  const { id, baseURL, headers, fetch } = options
+  checkOptions(id, baseURL, options.apiKey)
+  const secrets = secretKeeper(options.apiKey, headers)
+  let ready: Promise<{ sdk: Sdk; client: OpenAI }> | undefined
+  const connect = async () => {
+    const sdk = await loadSdk()
+    return { sdk, client: makeClient(sdk, { baseURL, apiKey: secrets.apiKey, headers, fetch }) }
+  }
+  const connected = () => {
+    ready ??= connect().catch((error) => {
+      // The package may be installed by the next call.
+      ready = undefined
+      throw error
+    })
+    return ready
+  }
+
+  return {
+    async *stream(send, reader, request, signal) {
+      signal.throwIfAborted()
+      const { sdk, client } = await connected()
+      const parts: ModelPart[] = []
+      try {
+        const { data, response } = await untilAborted(send(client, { signal }).withResponse(), signal)
+        const type = response.headers.get('content-type') ?? ''
+        // Some servers leave the type out; what is plainly something else is not read.
+        if (/html|application\/json|text\/plain/i.test(type)) {
+          data.controller.abort()
+          throw new ModelFailure('malformed', `the server answered with ${shown(type)} instead of an event stream`)
+        }
+        for await (const event of data) {
+          reader.take(event, parts)
+          for (const part of parts) yield part
+          parts.length = 0
+        }
+        // The client ends a stream that was aborted as if it were whole.
+        signal.throwIfAborted()
+        yield* reader.end()
+      } catch (error) {
+        if (signal.aborted) throw signal.reason
+        throw failureOf(error, sdk, secrets.hide, request.tools)
+      }
+    },
+
+    async call(send, signal) {
+      signal.throwIfAborted()
+      const { sdk, client } = await connected()
+      try {
+        return await untilAborted(send(client, sdk, { signal }), signal)
+      } catch (error) {
+        if (signal.aborted) throw signal.reason
+        throw failureOf(error, sdk, secrets.hide)
+      }
+    },
+  }
+}
+
+const shown = (type: string): string => type.replace(/[^\w/;=. +-]/g, '').slice(0, 80)
+
+function checkOptions(id: string, baseURL: string, apiKey: ConnectionOptions['apiKey']): void {
+  const refuse = (message: string) => providerErrors.PROVIDER_OPTIONS_INVALID({ message: `provider ${id}: ${message}` })
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) {
+    throw providerErrors.PROVIDER_OPTIONS_INVALID({
+      message: 'the id of a provider begins with a letter or digit and goes on with letters, digits, ".", "_" and "-"',
+    })
+  }
+  const url = URL.parse(baseURL)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('baseURL must be an http or https URL')
+  if (url.username !== '' || url.password !== '') throw refuse('baseURL must not hold credentials; use apiKey')
+  if (typeof apiKey === 'string' && !isKey(apiKey)) throw refuse(badKey)
+}
+
+/** Printable characters only: anything else would be refused by `fetch`, which quotes the whole header. */
+const isKey = (key: string): boolean => /^[\x21-\x7e]+$/.test(key)
+const badKey = 'apiKey is empty, or holds a space, a line break or another character that no key has'
+
+/** Knows what must not get into a message: the key, as it was last fetched, and the values of the host's headers. */
+function secretKeeper(given: ConnectionOptions['apiKey'], headers: Readonly<Record<string, string>>) {
+  const values = new Set(Object.values(headers).filter((value) => value.length >= 8))
+  if (typeof given === 'string') values.add(given)
+  let fetched: string | undefined
+  const apiKey =
+    typeof given !== 'function'
+      ? given
+      : async () => {
+          const key = await given()
+          if (typeof key !== 'string' || !isKey(key)) throw new ModelFailure('auth', badKey)
+          fetched = key
+          return key
+        }
+  const hide = (text: string): string => {
+    let hidden = text
+    for (const value of fetched === undefined ? values : [fetched, ...values]) {
+      hidden = hidden.replaceAll(value, '[hidden]')
+    }
+    return hidden
+  }
+  return { apiKey, hide }
+}
+
+/** Settles with the promise, or rejects at once when the signal is aborted, even if a custom fetch ignores it. */
+function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    Promise.resolve(promise)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort))
+  })
+}
