@@ -107,7 +107,7 @@ const packageLaw: readonly { of: RegExp; keelson: readonly string[]; never: read
     keelson: ['', '/stores', '/http', '/fetch', '/node', '/websocket', '/openapi', '/testing'].map(
       (entry) => `@keelson/core${entry}`,
     ),
-    never: ['express', 'fastify', 'kysely', 'node:sqlite', 'pg', 'openai'],
+    never: ['express', 'fastify', 'kysely', 'node:sqlite', 'pg', 'openai', '@anthropic-ai/sdk', 'ai', '@ai-sdk'],
   },
 ]
 

@@ -1,4 +1,5 @@
 import { defineErrors, type Provider } from '@keelson/core'
+import { anthropic } from '@keelson/core/providers/anthropic'
 import { demo } from '@keelson/core/providers/demo'
 import { openai } from '@keelson/core/providers/openai'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
@@ -6,6 +7,7 @@ import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
 /** Which vendors the environment names; one that is missing is not asked. Each is the prefix of its models. */
 export interface Vendors {
   readonly openai?: { readonly apiKey?: string; readonly baseURL?: string; readonly api: 'responses' | 'chat' }
+  readonly anthropic?: { readonly apiKey?: string; readonly baseURL?: string }
   readonly ollama?: { readonly baseURL: string }
 }
 
@@ -49,6 +51,18 @@ const vendors: { readonly [Name in VendorName]-?: Vendor<NonNullable<Vendors[Nam
     },
     at: ({ baseURL }) => (baseURL === undefined ? 'OpenAI' : new URL(baseURL).host),
     provider: (config) => openai(config),
+  },
+  anthropic: {
+    variables: 'ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL',
+    model: 'claude-sonnet-5-5',
+    read(read) {
+      const apiKey = readKey('ANTHROPIC_API_KEY', read('ANTHROPIC_API_KEY'))
+      const baseURL = readURL('ANTHROPIC_BASE_URL', read('ANTHROPIC_BASE_URL'), 'ANTHROPIC_API_KEY')
+      if (apiKey === undefined && baseURL === undefined) return undefined
+      return { ...(apiKey === undefined ? {} : { apiKey }), ...(baseURL === undefined ? {} : { baseURL }) }
+    },
+    at: ({ baseURL }) => (baseURL === undefined ? 'Anthropic' : new URL(baseURL).host),
+    provider: (config) => anthropic(config),
   },
   ollama: {
     variables: 'OLLAMA_HOST',

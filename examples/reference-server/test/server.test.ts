@@ -216,6 +216,30 @@ describe.each(['express', 'fastify'])('on %s', (framework) => {
     })
   })
 
+  test('streams a message with a tool call from a server that speaks Anthropic’s protocol', async () => {
+    const mock = new LLMock({ port: 0 })
+    mock.on(
+      { userMessage: 'sixteen', hasToolResult: false },
+      { toolCalls: [{ name: 'calculator', arguments: '{"expression":"2^4"}' }] },
+    )
+    mock.on({ userMessage: 'sixteen', hasToolResult: true }, { content: 'Two to the four is 16.' })
+    await mock.start()
+    try {
+      await using server = await start({
+        ANTHROPIC_BASE_URL: mock.url,
+        ANTHROPIC_API_KEY: 'sk-ant-secret',
+        KEELSON_MODEL: 'anthropic/claude-haiku-4-5',
+      })
+      const got = await ask(server.url, 'POST', '/api/agent/message/stream', { body: { content: 'Make sixteen' } })
+      expect(said(got.text)).toBe('Two to the four is 16.')
+      expect(framesOf(got.text)[0]).toMatchObject({ type: 'stream_start', model: 'anthropic/claude-haiku-4-5' })
+      expect(mock.getRequests().map(({ path }) => path)).toEqual(['/v1/messages', '/v1/messages'])
+      expect(server.log).toEqual([])
+    } finally {
+      await mock.stop()
+    }
+  })
+
   describe('closing', () => {
     test('ends a stream with an error frame, and may be asked twice', async () => {
       const mock = new LLMock({ port: 0 })

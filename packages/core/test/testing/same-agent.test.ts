@@ -1,5 +1,8 @@
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { LLMock } from '@copilotkit/aimock'
 import { defineAgent, defineTool, type Provider } from '@keelson/core'
+import { aiSdk } from '@keelson/core/providers/ai-sdk'
+import { anthropic } from '@keelson/core/providers/anthropic'
 import { openai } from '@keelson/core/providers/openai'
 import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
 import { callTool, conversation, createTestRuntime, recordModel, say, scriptedModel } from '@keelson/core/testing'
@@ -30,6 +33,14 @@ const models: readonly [string, () => Provider | Promise<Provider>][] = [
   ['openai-compatible', compatible],
   ['openai, by Responses', async () => openai({ baseURL: `${await server()}/v1`, apiKey: 'test-key' })],
   ['openai, by Chat', async () => openai({ baseURL: `${await server()}/v1`, apiKey: 'test-key', api: 'chat' })],
+  ['anthropic', async () => anthropic({ baseURL: await server(), apiKey: 'test-key' })],
+  [
+    'the AI SDK',
+    async () => {
+      const mock = createOpenAICompatible({ name: 'mock', baseURL: `${await server()}/v1`, apiKey: 'test-key' })
+      return aiSdk({ id: 'mock', model: (name) => mock(name) })
+    },
+  ],
   ['ollama', async () => openaiCompatible({ server: 'ollama', baseURL: `${await server()}/v1` })],
 ]
 

@@ -10,6 +10,7 @@ import {
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Part, Usage } from '../sessions/index.ts'
 import type { TurnLimits } from './limits.ts'
+import { checkPart, lengthOf } from './model-part.ts'
 
 export interface StepCall {
   readonly call: string
@@ -80,7 +81,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
           finish = part
           return
         }
-        length += part.type === 'tool-call' ? part.tool.length + part.arguments.length + 1 : part.text.length
+        length += lengthOf(part)
         if (length > limits.answerLength) {
           throw new ModelFailure('malformed', `the answer is longer than ${limits.answerLength} characters`)
         }
@@ -162,29 +163,6 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
   if (reasoning !== '') answer.thoughts.push({ type: 'reasoning', text: reasoning })
   return input.paid({ model, ...answer, calls: distinct(answer.calls), reason, usage })
-}
-
-/** A provider is somebody's own code: what it yields is checked before any of it is stored. */
-function checkPart(part: ModelPart): ModelPart {
-  if (isSound(part)) return part
-  throw new ModelFailure('malformed', `a part of type ${String(part.type)} has values of the wrong type`)
-}
-
-/** Makes no objects: it is asked for every piece of an answer. */
-function isSound(part: ModelPart): boolean {
-  switch (part.type) {
-    case 'text':
-      return typeof part.text === 'string'
-    case 'reasoning':
-      return typeof part.text === 'string' && (part.state === undefined || typeof part.state === 'object')
-    case 'tool-call':
-      return typeof part.call === 'string' && typeof part.tool === 'string' && typeof part.arguments === 'string'
-    case 'finish':
-      // Whatever the usage is: an answer that was paid for is not thrown away for it.
-      return true
-    default:
-      return false
-  }
 }
 
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */

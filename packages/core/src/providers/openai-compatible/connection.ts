@@ -2,7 +2,9 @@ import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { ModelFailure, type ModelPart, type ModelRequest } from '../../capabilities/models/index.ts'
+import { otherThanEvents, untilAborted } from '../connection.ts'
 import { providerErrors } from '../errors.ts'
+import { type ApiKey, badKey, isKey, secretKeeper } from '../secrets.ts'
 import { loadSdk, makeClient, type Sdk } from './client.ts'
 import { failureOf } from './failure.ts'
 
@@ -10,7 +12,7 @@ export interface ConnectionOptions {
   /** Prefix of the provider's models. */
   readonly id: string
   readonly baseURL: string
-  readonly apiKey: string | (() => Promise<string>) | undefined
+  readonly apiKey: ApiKey
   readonly headers: Readonly<Record<string, string>>
   readonly fetch: typeof globalThis.fetch | undefined
 }
@@ -63,11 +65,10 @@ export function connectionTo(options: ConnectionOptions): Connection {
       const parts: ModelPart[] = []
       try {
         const { data, response } = await untilAborted(send(client, { signal }).withResponse(), signal)
-        const type = response.headers.get('content-type') ?? ''
-        // Some servers leave the type out; what is plainly something else is not read.
-        if (/html|application\/json|text\/plain/i.test(type)) {
+        const type = otherThanEvents(response.headers.get('content-type'))
+        if (type !== null) {
           data.controller.abort()
-          throw new ModelFailure('malformed', `the server answered with ${shown(type)} instead of an event stream`)
+          throw new ModelFailure('malformed', `the server answered with ${type} instead of an event stream`)
         }
         for await (const event of data) {
           reader.take(event, parts)
@@ -96,9 +97,7 @@ export function connectionTo(options: ConnectionOptions): Connection {
   }
 }
 
-const shown = (type: string): string => type.replace(/[^\w/;=. +-]/g, '').slice(0, 80)
-
-function checkOptions(id: string, baseURL: string, apiKey: ConnectionOptions['apiKey']): void {
+function checkOptions(id: string, baseURL: string, apiKey: ApiKey): void {
   const refuse = (message: string) => providerErrors.PROVIDER_OPTIONS_INVALID({ message: `provider ${id}: ${message}` })
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) {
     throw providerErrors.PROVIDER_OPTIONS_INVALID({
@@ -109,44 +108,4 @@ function checkOptions(id: string, baseURL: string, apiKey: ConnectionOptions['ap
   if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('baseURL must be an http or https URL')
   if (url.username !== '' || url.password !== '') throw refuse('baseURL must not hold credentials; use apiKey')
   if (typeof apiKey === 'string' && !isKey(apiKey)) throw refuse(badKey)
-}
-
-/** Printable characters only: anything else would be refused by `fetch`, which quotes the whole header. */
-const isKey = (key: string): boolean => /^[\x21-\x7e]+$/.test(key)
-const badKey = 'apiKey is empty, or holds a space, a line break or another character that no key has'
-
-/** Knows what must not get into a message: the key, as it was last fetched, and the values of the host's headers. */
-function secretKeeper(given: ConnectionOptions['apiKey'], headers: Readonly<Record<string, string>>) {
-  const values = new Set(Object.values(headers).filter((value) => value.length >= 8))
-  if (typeof given === 'string') values.add(given)
-  let fetched: string | undefined
-  const apiKey =
-    typeof given !== 'function'
-      ? given
-      : async () => {
-          const key = await given()
-          if (typeof key !== 'string' || !isKey(key)) throw new ModelFailure('auth', badKey)
-          fetched = key
-          return key
-        }
-  const hide = (text: string): string => {
-    let hidden = text
-    for (const value of fetched === undefined ? values : [fetched, ...values]) {
-      hidden = hidden.replaceAll(value, '[hidden]')
-    }
-    return hidden
-  }
-  return { apiKey, hide }
-}
-
-/** Settles with the promise, or rejects at once when the signal is aborted, even if a custom fetch ignores it. */
-function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    Promise.resolve(promise)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', abort))
-  })
 }

@@ -6,11 +6,9 @@ import {
   type ToolDescription,
 } from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
+import { connectionClass, connectionText, shorten } from '../connection.ts'
 import { retryAfterMs } from '../retry-after.ts'
 import type { Sdk } from './client.ts'
-
-/** A longer text is no message but a page or an echo of the request. */
-const longestMessage = 400
 
 /** Codes and types that servers name in the body of an error; they say more than the status. */
 const byCode: Readonly<Record<string, FailureClass>> = {
@@ -136,34 +134,7 @@ const tooLong =
 const refused = /content (?:filter|management|policy)|moderation|flagged/i
 const unpaid = /credit balance|insufficient (?:balance|credits?|funds)/i
 
-function connectionClass(error: unknown): FailureClass {
-  const code = codeIn(error)
-  if (/TIMEOUT|TIMEDOUT/.test(code)) return 'timeout'
-  return code.startsWith('HPE_') ? 'malformed' : 'network'
-}
-
-function connectionText(error: unknown): string {
-  const code = codeIn(error)
-  if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) return `the certificate of the server is not trusted: ${code}`
-  if (/^ERR_(?:SSL|TLS)|^EPROTO$/.test(code)) return `no TLS connection could be made: ${code}`
-  if (code !== '') return `the connection failed: ${code}`
-  return `the connection failed: ${error instanceof Error ? error.message : 'for an unknown reason'}`
-}
-
-/** The system's code of an error, which may lie a few causes deep. */
-function codeIn(error: unknown): string {
-  let current = error
-  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth++) {
-    const { code, cause } = current as { code?: unknown; cause?: unknown }
-    if (typeof code === 'string' && code !== '') return code
-    current = cause
-  }
-  return ''
-}
-
 const numberIn = (code: unknown): number | undefined => {
   const number = typeof code === 'string' && /^\d{3}$/.test(code) ? Number(code) : code
   return typeof number === 'number' && number >= 400 && number < 600 ? number : undefined
 }
-
-const shorten = (text: string): string => (text.length > longestMessage ? `${text.slice(0, longestMessage)}…` : text)

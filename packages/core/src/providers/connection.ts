@@ -1,0 +1,49 @@
+import type { FailureClass } from '../capabilities/models/index.ts'
+
+/** A longer text is no message but a page or an echo of the request. */
+const longestMessage = 400
+
+export const shorten = (text: string): string =>
+  text.length > longestMessage ? `${text.slice(0, longestMessage)}…` : text
+
+/** The class of an error of the connection itself, by the code that the system gave it. */
+export function connectionClass(error: unknown): FailureClass {
+  const code = codeIn(error)
+  if (/TIMEOUT|TIMEDOUT/.test(code)) return 'timeout'
+  return code.startsWith('HPE_') ? 'malformed' : 'network'
+}
+
+export function connectionText(error: unknown): string {
+  const code = codeIn(error)
+  if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code)) return `the certificate of the server is not trusted: ${code}`
+  if (/^ERR_(?:SSL|TLS)|^EPROTO$/.test(code)) return `no TLS connection could be made: ${code}`
+  if (code !== '') return `the connection failed: ${code}`
+  return `the connection failed: ${error instanceof Error ? error.message : 'for an unknown reason'}`
+}
+
+/** The system's code of an error, which may lie a few causes deep. */
+function codeIn(error: unknown): string {
+  let current = error
+  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth++) {
+    const { code, cause } = current as { code?: unknown; cause?: unknown }
+    if (typeof code === 'string' && code !== '') return code
+    current = cause
+  }
+  return ''
+}
+
+/** Of a content type, what may be shown of it; null for one that may be an event stream, which some servers do not say. */
+export const otherThanEvents = (contentType: string | null): string | null =>
+  contentType !== null && /html|application\/json|text\/plain/i.test(contentType)
+    ? contentType.replace(/[^\w/;=. +-]/g, '').slice(0, 80)
+    : null
+
+/** Settles with the promise, or rejects at once when the signal is aborted, even if what is awaited ignores it. */
+export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
+  })
+}
