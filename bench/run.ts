@@ -8,6 +8,7 @@ import { cold, history } from './benchmarks/history.ts'
 import { events, firstChunk, readers, routes, routesFastify } from './benchmarks/http.ts'
 import { importing } from './benchmarks/import.ts'
 import { loopBenchmarks } from './benchmarks/loop.ts'
+import { notes } from './benchmarks/notes.ts'
 import { durablePostgres, instances } from './benchmarks/postgres.ts'
 import { printLines, printTable } from './harness/report.ts'
 
@@ -19,6 +20,7 @@ const benchmarks: readonly Benchmark[] = [
   instances,
   history,
   cold,
+  notes,
   firstChunk,
   events,
   readers,

@@ -85,6 +85,7 @@ export function stubStore(): Store {
     breakers: port<Store['breakers']>('breakers', { list: () => Promise.resolve([]) }),
     costs: port<Store['costs']>('costs', { settleAbandoned: () => Promise.resolve(0) }),
     loop,
+    memory: port<Store['memory']>('memory', {}),
     sessions,
     exclusive: true,
     migrate: () => Promise.resolve(),

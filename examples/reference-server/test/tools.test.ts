@@ -106,6 +106,7 @@ describe('the tools', () => {
     subject: 'owner',
     agent: 'assistant',
     idempotencyKey,
+    call: () => Promise.reject(new Error('no operation is called here')),
   })
   const tool = (name: string) => {
     const found = assistantTools(join(folder, 'deep', 'notes')).find((each) => each.name === name)

@@ -50,6 +50,19 @@ export {
   type TurnOutcome,
 } from './capabilities/loop/index.ts'
 export {
+  type CreateNote,
+  type Note,
+  type NoteFilter,
+  type NoteKey,
+  type NotePatch,
+  type NoteSummary,
+  noteErrors,
+  notesTools,
+  type RecallOptions,
+  type SearchNotes,
+  type Topic,
+} from './capabilities/memory/index.ts'
+export {
   type Capacity,
   type CapacityUse,
   type Completion,
@@ -109,6 +122,7 @@ export {
 } from './capabilities/sessions/index.ts'
 export {
   type Authority,
+  type CallOperation,
   defaultPolicy,
   defineTool,
   type JsonSchemaTool,

@@ -10,6 +10,7 @@ import {
   turnOperations,
 } from './capabilities/loop/index.ts'
 import type { Loop } from './capabilities/loop/service.ts'
+import { noteOperations } from './capabilities/memory/index.ts'
 import { modelOperations } from './capabilities/models/index.ts'
 import { observatoryOperations } from './capabilities/observatory/index.ts'
 import { realtimeOperations } from './capabilities/realtime/index.ts'
@@ -32,6 +33,7 @@ export interface Client {
   readonly breakers: Door<typeof breakerOperations>
   readonly costs: Door<typeof costOperations>
   readonly models: Door<typeof modelOperations>
+  readonly notes: Door<typeof noteOperations>
   readonly observatory: Door<typeof observatoryOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
@@ -47,6 +49,7 @@ export interface Services {
   readonly costs: Implementation<typeof costOperations>
   readonly loop: Loop
   readonly models: Implementation<typeof modelOperations>
+  readonly notes: Implementation<typeof noteOperations>
   readonly observatory: Implementation<typeof observatoryOperations>
   readonly realtime: Implementation<typeof realtimeOperations>
   readonly sessions: Implementation<typeof sessionOperations>
@@ -62,6 +65,7 @@ export function createClients(services: Services, ready: Ready): (context: CallC
     breakers: createDoor(breakerOperations, services.breakers, ready),
     costs: createDoor(costOperations, services.costs, ready),
     models: createDoor(modelOperations, services.models, ready),
+    notes: createDoor(noteOperations, services.notes, ready),
     observatory: createDoor(observatoryOperations, services.observatory, ready),
     realtime: createDoor(realtimeOperations, services.realtime, ready),
     sessions: createDoor(sessionOperations, services.sessions, ready),
@@ -97,6 +101,9 @@ export function createClients(services: Services, ready: Ready): (context: CallC
     }
     get models() {
       return new doors.models(this.#context)
+    }
+    get notes() {
+      return new doors.notes(this.#context)
     }
     get observatory() {
       return new doors.observatory(this.#context)

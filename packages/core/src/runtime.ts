@@ -15,6 +15,8 @@ import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import { loopErrors, type TurnLimits } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
+import { noteOperations } from './capabilities/memory/index.ts'
+import { createMemory } from './capabilities/memory/service.ts'
 import type { Models, Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
 import { createObservatory } from './capabilities/observatory/service.ts'
@@ -22,6 +24,7 @@ import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { createSystem } from './capabilities/system/service.ts'
+import { createCaller } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
@@ -150,6 +153,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     told: store.changes !== undefined,
     report: reportError,
   })
+  const memory = createMemory({ store: store.memory, clock, newId })
+  // What agents may do for their users through tools; turns are not among it, they would never end.
+  const call = createCaller([noteOperations, memory.notes])
   const loop = createLoop({
     store: store.loop,
     sessions: store.sessions,
@@ -165,6 +171,11 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     limits,
     instance,
     ready,
+    memory,
+    callAs(owner) {
+      const context = { principal: { ...owner, roles: [], via: 'agent', ambient: false } }
+      return (operation, input) => call(context, operation, input)
+    },
     report: reportError,
   })
   const held = createHeldTurns({ store: store.loop, runner: loop.runner, instance, report: reportError })
@@ -195,8 +206,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     await loop.run({ principal }, origin.agent, ofSchedule, id).accepted
   }
 
-  const services = { agents, approvals, breakers, costs, loop, models, observatory, realtime, sessions, system }
-  const clientOf = createClients(services, ready)
+  const capabilities = { agents, approvals, breakers, costs, models, observatory, realtime, sessions, system }
+  const clientOf = createClients({ ...capabilities, loop, notes: memory.notes }, ready)
 
   function start(): Promise<void> {
     if (state === 'stopped') return Promise.reject(loopErrors.RUNTIME_STOPPED())

@@ -2,6 +2,7 @@ import type { ApprovalStore } from './capabilities/approvals/index.ts'
 import type { BreakerStore } from './capabilities/breakers/index.ts'
 import type { CostStore } from './capabilities/costs/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
+import type { MemoryStore } from './capabilities/memory/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
@@ -39,6 +40,17 @@ export type {
 } from './capabilities/loop/index.ts'
 export { loopErrors } from './capabilities/loop/index.ts'
 export type {
+  MemoryStore,
+  NewNote,
+  Note,
+  NoteFilter,
+  NotePatch,
+  NoteSummary,
+  RecalledNote,
+  SearchTerm,
+  Topic,
+} from './capabilities/memory/index.ts'
+export type {
   ContextSegment,
   Message,
   NewMessage,
@@ -62,6 +74,7 @@ export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
+export { foldText, searchWords } from './kernel/search-words.ts'
 
 /** What another instance has written to: a turn, by its id, or a breaker, by its provider. */
 export type StoreChange = { readonly turn: string } | { readonly breaker: string }
@@ -78,6 +91,7 @@ export interface Store {
   readonly breakers: BreakerStore
   readonly costs: CostStore
   readonly loop: LoopStore
+  readonly memory: MemoryStore
   readonly sessions: SessionStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */
   readonly exclusive: boolean

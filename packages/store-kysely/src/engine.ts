@@ -1,4 +1,4 @@
-import type { QueryCompiler, RawBuilder } from 'kysely'
+import type { QueryCompiler, RawBuilder, SqlBool } from 'kysely'
 
 /** What is bound to a statement. Numbers are safe integers: times in ms, booleans as 0 and 1, counts. */
 export type SqlValue = string | number | bigint | null
@@ -31,6 +31,37 @@ export function* run<Values, Row>(statement: Statement<Values, Row>, values: Val
   return (yield { statement, values: statement.bind(values) }) as Row[]
 }
 
+/** What to look for in a full-text index. Words are those of `searchWords`: no engine has anything to parse. */
+export interface FullTextQuery {
+  /** At least one. With `prefix` every word that begins with this one matches. */
+  readonly terms: readonly { readonly word: string; readonly prefix: boolean }[]
+  /** Whether a document must have all of them, or any. */
+  readonly match: 'all' | 'any'
+  /** Of these documents alone; one of the scopes they were stored with. */
+  readonly scope: string
+}
+
+/**
+ * Full-text search of one engine. An index is a table with a row per document: `rowid`, the number of the row that the
+ * document is of, and `terms`.
+ */
+export interface FullText {
+  /** The statements that make an index. */
+  create(index: string): readonly string[]
+  /**
+   * The value of `terms` for a document. Scopes narrow a search down to what its caller may see where an engine can use
+   * them; they are no check.
+   */
+  terms(words: readonly string[], scopes: readonly string[]): string
+  /** That value in an insert. */
+  stored(terms: RawBuilder<string>): RawBuilder<string>
+  /** The values of `matches` and of `score` for a query. */
+  query(query: FullTextQuery): { readonly match: string; readonly rank: string }
+  matches(index: string, match: RawBuilder<string>): RawBuilder<SqlBool>
+  /** How well a document that matches does so: more is better. */
+  score(index: string, rank: RawBuilder<string>): RawBuilder<number>
+}
+
 /** What the SQL of one engine looks like where the two differ. */
 export interface Features {
   createQueryCompiler(): QueryCompiler
@@ -38,6 +69,7 @@ export interface Features {
   readonly integer: string
   /** Column type of a text that compares byte by byte. */
   readonly text: string
+  readonly fullText: FullText
   /** What follows the closing bracket of a table. */
   readonly table: string
   /** The same for a table that is stored in the order of its primary key. */

@@ -5,11 +5,12 @@ import { createBreakerStore } from './breakers.ts'
 import { createCostStore } from './costs.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
+import { createMemoryStore } from './memory.ts'
 import { createMigrator } from './migrate.ts'
 import type { Database } from './schema.ts'
 import { createSessionStore } from './sessions.ts'
 
-export type { Call, Engine, Features, SqlValue, Statement, Work } from './engine.ts'
+export type { Call, Engine, Features, FullText, FullTextQuery, SqlValue, Statement, Work } from './engine.ts'
 
 export interface StoreOptions {
   /** When the schema is brought up to date: as the store opens, or only by `migrate()`. */
@@ -55,6 +56,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
     breakers: createBreakerStore(db, engine),
     costs: createCostStore(db, engine),
     loop: createLoopStore(db, engine),
+    memory: createMemoryStore(db, engine),
     sessions: createSessionStore(db, engine),
     exclusive: engine.features.exclusive,
 

@@ -141,6 +141,49 @@ export interface BreakerTable {
   changed_at: number
 }
 
+/** Who has notes, so that a full-text index knows whose a document is by its number alone. */
+export interface NoteOwnerTable {
+  serial: number
+  tenant: string
+  subject: string
+  /** How many notes have been numbered. */
+  last_note: number
+}
+
+export interface NoteTable {
+  /** The serial of its owner times `notesPerOwner`, and its own. Also that of its row in the full-text index. */
+  number: number
+  id: string
+  tenant: string
+  subject: string
+  path: string
+  /** The path without its number, and the number: 1 for a path without one. */
+  base_path: string
+  path_number: number
+  title: string
+  type: string
+  status: string
+  /** JSON. */
+  tags: string
+  priority: number
+  due: string | null
+  parent_path: string | null
+  reminder: number
+  created_at: number
+  /** 0 until it is edited: null would sort first in one engine and last in the other. */
+  updated_at: number
+  /** Title, path and tags, folded. */
+  search_text: string
+  /** Last, since it may be long. */
+  content: string
+}
+
+/** The full-text index of the notes. */
+export interface NoteWordsTable {
+  rowid: number
+  terms: string
+}
+
 export interface InstanceTable {
   id: string
   heartbeat: number
@@ -234,6 +277,9 @@ export interface Database {
   tool_calls: ToolCallTable
   approvals: ApprovalTable
   breakers: BreakerTable
+  note_owners: NoteOwnerTable
+  notes: NoteTable
+  note_words: NoteWordsTable
   instances: InstanceTable
   ledger: LedgerTable
   cost_rollups: CostRollupTable

@@ -4,6 +4,7 @@ import type { Call, Engine, Features, SqlValue, Work } from '@keelson/store-kyse
 import { PostgresQueryCompiler, sql } from 'kysely'
 import { type Connection, type ConnectionOptions, createConnections } from './connections.ts'
 import { isConflict, isOutdated, losesNames, storeErrorOf } from './errors.ts'
+import { fullText } from './full-text.ts'
 
 /** How often a transaction is run that others get in the way of. */
 const attempts = 8
@@ -19,6 +20,7 @@ const featuresOf = (schema: string): Features => ({
   createQueryCompiler: () => new PostgresQueryCompiler(),
   integer: 'bigint',
   text: 'text collate "C"',
+  fullText,
   table: '',
   clusteredTable: '',
   schema,

@@ -61,7 +61,12 @@ export function breaksConnection(error: unknown): boolean {
 }
 
 /** Indexes that decide a race: whoever comes second finds what the first has made when it tries again. */
-const decidingIndexes: readonly unknown[] = ['turns_idempotency', 'sessions_active_scope']
+const decidingIndexes: readonly unknown[] = [
+  'turns_idempotency',
+  'sessions_active_scope',
+  'note_owners_pkey',
+  'note_owners_key',
+]
 
 /** True when the statement or transaction did nothing because of another one, so that it may be run again. */
 export function isConflict(error: unknown): boolean {

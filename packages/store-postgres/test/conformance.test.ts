@@ -13,8 +13,22 @@ describeStore('postgresStore', {
   async open() {
     opened ??= openStore(server().url, { trace: (sql) => statements.add(sql) })
     const { store, pool, schema } = await opened
-    const loop = ['sessions', 'messages', 'turns', 'tool_calls', 'approvals', 'breakers', 'instances']
-    const tables = [...loop, 'ledger', 'cost_rollups', 'budget_windows', 'reservations']
+    const tables = [
+      'sessions',
+      'messages',
+      'turns',
+      'tool_calls',
+      'approvals',
+      'breakers',
+      'instances',
+      'ledger',
+      'cost_rollups',
+      'budget_windows',
+      'reservations',
+      'notes',
+      'note_owners',
+      'note_words',
+    ]
     await pool.query(`truncate ${tables.map((table) => `"${schema}".${table}`).join(', ')}`)
     return { store, close: async () => {} }
   },

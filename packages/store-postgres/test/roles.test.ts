@@ -2,7 +2,7 @@ import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgre
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { inspect, newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
+import { accepting, answering, everything, messageNamed, noteNamed, owner, sessionNamed, startTurn } from './rows.ts'
 import { newPool, usePostgres } from './scene.ts'
 
 const server = usePostgres()
@@ -72,6 +72,10 @@ describe('a role that may only read and write rows', () => {
       await store.loop.retire('one')
       expect(await store.approvals.expire(1, 10)).toEqual([])
       expect(await store.sessions.turns(owner, id, everything)).toHaveLength(2)
+      await store.memory.createNote(owner, noteNamed(`n ${migrate}`))
+      await store.memory.updateNote(owner, `n ${migrate}`, { content: 'mast' }, 2)
+      const found = await store.memory.searchNotes(owner, [{ word: 'mast', prefix: true }], everything)
+      expect(found.map(({ id }) => id)).toContain(`n ${migrate}`)
     }
   })
 
@@ -103,7 +107,9 @@ describe('migration', () => {
     await Promise.all(stores.map((store) => store.open()))
     await Promise.all(stores.map((store, index) => store.sessions.create(owner, sessionNamed(`s${index}`))))
     expect(await stores[0]?.sessions.list(owner, everything)).toHaveLength(6)
-    expect(await versions(schema)).toEqual([{ versions: '{"sessions":1,"loop":2,"approvals":1,"breakers":1}' }])
+    expect(await versions(schema)).toEqual([
+      { versions: '{"sessions":1,"loop":2,"approvals":1,"breakers":1,"memory":1}' },
+    ])
   })
 
   it('costs one statement that reads one row when there is nothing to do', async () => {
@@ -123,8 +129,8 @@ describe('migration', () => {
   })
 
   it.each([
-    '{"sessions":1,"loop":9,"approvals":1,"breakers":1}',
-    '{"sessions":1,"loop":2,"approvals":1,"breakers":1,"sorcery":1}',
+    '{"sessions":1,"loop":9,"approvals":1,"breakers":1,"memory":1}',
+    '{"sessions":1,"loop":2,"approvals":1,"breakers":1,"memory":1,"sorcery":1}',
   ])('refuses the newer schema %s and leaves it as it is', async (newer) => {
     const schema = newSchema()
     await storeAs(ownerOf(), schema).open()

@@ -2,6 +2,7 @@ import type {
   AcceptTurn,
   LedgerEntry,
   NewMessage,
+  NewNote,
   NewSession,
   Owner,
   Part,
@@ -33,6 +34,21 @@ export const messageNamed = (id: string): NewMessage => ({
   role: 'user',
   parts: text(id),
   usage: null,
+  createdAt: 1,
+})
+
+export const noteNamed = (id: string): NewNote => ({
+  id,
+  path: `notes/${id}`,
+  title: id,
+  content: 'keel',
+  type: 'note',
+  status: 'active',
+  tags: [],
+  priority: 0,
+  due: null,
+  parentPath: null,
+  reminder: false,
   createdAt: 1,
 })
 

@@ -3,12 +3,14 @@ import type { Engine, Features, Statement, Work } from '@keelson/store-kysely'
 import { SqliteQueryCompiler } from 'kysely'
 import { type Connection, type ConnectionOptions, openConnection } from './connection.ts'
 import { storeErrorOf } from './errors.ts'
+import { fullText } from './full-text.ts'
 import { createLine } from './line.ts'
 
 const features: Features = {
   createQueryCompiler: () => new SqliteQueryCompiler(),
   integer: 'integer',
   text: 'text',
+  fullText,
   table: ' strict',
   clusteredTable: ' strict, without rowid',
   schema: null,

@@ -3,6 +3,7 @@ import { describeApprovals } from './approvals.ts'
 import { describeBreakers } from './breakers.ts'
 import { describeCosts } from './costs.ts'
 import { describeLoop } from './loop.ts'
+import { describeMemory } from './memory.ts'
 import type { StoreSubject } from './scene.ts'
 import { describeSessions } from './sessions.ts'
 import { describeSelections } from './sessions-selections.ts'
@@ -21,5 +22,6 @@ export function describeStore(name: string, subject: StoreSubject): void {
     describeApprovals(subject)
     describeBreakers(subject)
     describeCosts(subject)
+    describeMemory(subject)
   })
 }

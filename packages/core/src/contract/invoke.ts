@@ -43,6 +43,31 @@ function sameOrigin({ origin, host }: RequestOrigin): boolean {
 /** Resolves when operations can be served; undefined when they can be at once. */
 export type Ready = () => Promise<void> | undefined
 
+/** Calls any of the operations as somebody. */
+export type Caller = <Input, Output>(
+  context: CallContext,
+  operation: Operation<Input, Output>,
+  input: Input,
+) => Promise<Output>
+
+/** Makes the function that calls the operations by what they are, for callers that know no client. */
+export function createCaller(
+  ...capabilities: readonly (readonly [Operations, Readonly<Record<string, unknown>>])[]
+): Caller {
+  const implementations = new Map<Operation, (context: CallContext, input: unknown) => unknown>()
+  for (const [operations, implementation] of capabilities) {
+    for (const [name, each] of Object.entries(operations)) {
+      implementations.set(each, implementation[name] as (context: CallContext, input: unknown) => unknown)
+    }
+  }
+  return async <Input, Output>(context: CallContext, called: Operation<Input, Output>, input: Input) => {
+    authorize(called as Operation, context)
+    const run = implementations.get(called as Operation)
+    if (!run) throw new TypeError('the operation belongs to no capability of this runtime')
+    return (await run(context, input)) as Output
+  }
+}
+
 /** Makes the class whose instances are a capability's door for one caller. Called once per runtime, not per request. */
 export function createDoor<const Ops extends Operations>(
   operations: Ops,

@@ -14,9 +14,10 @@ export interface Operation<Input = unknown, Output = unknown> {
   readonly '~types'?: { input: Input; output: Output }
 }
 
-/** `operation<Input, Output>({ auth, effect, errors })`: the types are given, the rest is data. */
-export const operation = <Input = void, Output = void>(data: Omit<Operation, '~types'>): Operation<Input, Output> =>
-  data
+/** `operation<Input, Output>({ auth, effect, errors })`: the types are given, the rest is data. Each is an object of its own. */
+export const operation = <Input = void, Output = void>(data: Omit<Operation, '~types'>): Operation<Input, Output> => ({
+  ...data,
+})
 
 // biome-ignore lint/suspicious/noExplicitAny: the widest operation; `unknown` would refuse every concrete one
 export type Operations = Readonly<Record<string, Operation<any, any>>>

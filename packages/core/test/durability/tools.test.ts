@@ -77,7 +77,8 @@ describe('calls of one step', () => {
       stop.abort(new Error('stopped'))
       return new Promise(() => {})
     })
-    const context = { turn: 't', session: 's', tenant: 'a', subject: 'b', agent: 'c' }
+    const call = () => Promise.reject(new Error('no operation is called here'))
+    const context = { turn: 't', session: 's', tenant: 'a', subject: 'b', agent: 'c', call }
     const calls = [ending, hanging].map((tool) => ({
       id: tool.name,
       call: tool.name,

@@ -12,6 +12,7 @@ const context: ToolContext = {
   subject: 'owner',
   agent: 'main',
   idempotencyKey: 'k1',
+  call: () => Promise.reject(new Error('no operation is called here')),
 }
 
 /** A Standard Schema made by hand, which knows no JSON Schema. */

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { JsonObject } from '../../kernel/json.ts'
+import type { RecallOptions } from '../memory/index.ts'
 import type { CompiledSchema, Tool } from '../tools/index.ts'
 
 /** What an agent's answers must look like, ready for use. Made by `defineAgent`. */
@@ -32,13 +33,16 @@ export interface AgentDefinition<Output = unknown> {
   readonly output?: StandardSchemaV1<unknown, Output> | AgentOutput<Output> | JsonObject | null
   /** JSON Schema of `output` for the model; needed when the schema library cannot make one itself. */
   readonly outputSchema?: JsonObject
+  /** What the agent is told of its caller's memory when a turn begins. @default null: nothing is recalled */
+  readonly recall?: RecallOptions | null
 }
 
-type Filled = Required<Omit<AgentDefinition, 'maxOutputTokens' | 'temperature' | 'output' | 'outputSchema'>>
+type Filled = Required<Omit<AgentDefinition, 'maxOutputTokens' | 'temperature' | 'output' | 'outputSchema' | 'recall'>>
 
 /** An agent with its defaults filled in. `Output` is what its answers are parsed to, null for plain text. */
 export interface Agent<Output = unknown> extends Filled {
   readonly maxOutputTokens: number | null
   readonly temperature: number | null
   readonly output: AgentOutput<Output> | null
+  readonly recall: RecallOptions | null
 }

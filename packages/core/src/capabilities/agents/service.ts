@@ -1,5 +1,6 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Json, JsonObject } from '../../kernel/json.ts'
+import type { RecallOptions } from '../memory/index.ts'
 import type { Agent, AgentDefinition } from './agent.ts'
 import { agentErrors, type agentOperations } from './contract.ts'
 import { outputOf } from './output.ts'
@@ -35,6 +36,10 @@ export function defineAgent(definition: AgentDefinition): Agent {
   if (maxOutputTokens !== null && (!Number.isInteger(maxOutputTokens) || maxOutputTokens < 1)) {
     throw invalid('maxOutputTokens must be a positive integer')
   }
+  const { recall = null } = definition
+  if (recall !== null && !isRecall(recall)) {
+    throw invalid('recall takes { notes: boolean, tokens?: a whole number from 100 to 100,000 }')
+  }
   return Object.freeze({
     id: definition.id,
     name: definition.name ?? definition.id,
@@ -46,8 +51,12 @@ export function defineAgent(definition: AgentDefinition): Agent {
     maxOutputTokens,
     temperature: definition.temperature ?? null,
     output: outputOf(definition, invalid),
+    recall: recall === null ? null : { ...recall },
   })
 }
+
+const isRecall = ({ notes, tokens = 1_000 }: RecallOptions): boolean =>
+  typeof notes === 'boolean' && Number.isInteger(tokens) && tokens >= 100 && tokens <= 100_000
 
 export interface Agents extends Implementation<typeof agentOperations> {
   find(id: string): Agent

@@ -11,6 +11,7 @@ import {
 import type { ContextSegment, Part } from '../sessions/index.ts'
 import { type History, sizeOf } from './history.ts'
 import { outputInstructions } from './output.ts'
+import type { Recollection } from './recollect.ts'
 
 export interface Assembled {
   readonly request: ModelRequest
@@ -67,18 +68,25 @@ export function needsOf(agent: Agent, messageBytes: number): ModelNeeds {
 }
 
 /**
- * What the model is given: instructions and tools always, then as much history as fits, newest first. Cuts only before
- * a user message, so that no tool call is parted from its result. Throws `context-too-long` when the newest user
- * message alone does not fit.
+ * What the model is given: instructions and tools always, then what was recalled, then as much history as fits, newest
+ * first. Cuts only before a user message, so that no tool call is parted from its result. What was recalled is left out
+ * where the newest user message would not fit with it. Throws `context-too-long` when that alone does not fit.
  */
-export function assemble(agent: Agent, model: Model, history: History): Assembled {
+export function assemble(
+  agent: Agent,
+  model: Model,
+  history: History,
+  recollection: Recollection | null = null,
+): Assembled {
   const maxOutputTokens = outputBound(agent, model)
   const preamble = preambleOf(agent)
   const { instructionTokens } = preamble
   const tools = model.tools ? preamble.tools : noTools
   const toolTokens = model.tools ? preamble.toolTokens : 0
   const budget = model.contextTokens - maxOutputTokens - instructionTokens - toolTokens
-  const first = firstThatFits(history, budget)
+  const room = recollection === null ? null : firstThatFits(history, budget - recollection.recalled.tokens)
+  const recalls = recollection !== null && room !== null && room <= recollection.index
+  const first = recalls ? room : firstThatFits(history, budget)
   if (first === null) {
     throw new ModelFailure('context-too-long', `the newest message does not fit into ${model.contextTokens} tokens`)
   }
@@ -104,10 +112,24 @@ export function assemble(agent: Agent, model: Model, history: History): Assemble
     from: history.sequences[first] ?? 1,
     to: history.lastSequence,
   })
+  const messages = history.messages.slice(first)
+  if (recollection !== null) {
+    if (recalls && recollection.recalled.text !== '') messages[recollection.index - first] = recollection.message
+    for (const { kept, path, reason, tokens } of recollection.recalled.items) {
+      const why = kept && !recalls ? 'over the context budget' : reason
+      segments.push({
+        source: 'memory',
+        tokens,
+        kept: kept && recalls,
+        path,
+        ...(why === undefined ? {} : { reason: why }),
+      })
+    }
+  }
   return {
     request: {
       instructions: preamble.instructions,
-      messages: model.vision ? history.messages.slice(first) : withoutImages(history.messages.slice(first), model.id),
+      messages: model.vision ? messages : withoutImages(messages, model.id),
       tools,
       maxOutputTokens,
       ...(agent.temperature === null ? {} : { temperature: agent.temperature }),

@@ -1,12 +1,15 @@
 import type { Ready } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
+import type { Owner } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { Accounting, BudgetCrossing } from '../costs/index.ts'
+import type { Memory } from '../memory/index.ts'
 import type { Models, ProviderGate } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
 import type { SessionStore } from '../sessions/index.ts'
+import type { CallOperation } from '../tools/index.ts'
 import type { TurnLimits } from './limits.ts'
 import type { LoopStore } from './store.ts'
 
@@ -28,5 +31,8 @@ export interface LoopDependencies {
   readonly ready: Ready
   /** Told of thresholds of budgets. */
   crossed(crossings: readonly BudgetCrossing[]): void
+  readonly memory: Memory
+  /** How a tool calls operations for the owner of a turn. */
+  callAs(owner: Owner): CallOperation
   report(error: unknown, where: string): void
 }

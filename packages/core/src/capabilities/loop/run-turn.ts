@@ -5,6 +5,7 @@ import { runStep } from './candidates.ts'
 import { assemble } from './context.ts'
 import { CallRefused, loopErrors, NotRecorded } from './errors.ts'
 import { refuseAnswer } from './output.ts'
+import { recollect } from './recollect.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
 import type { StepResult } from './step.ts'
 import type { Committed, StartedTurn } from './store.ts'
@@ -25,6 +26,7 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
       if (paused) return paused.next
     }
     if (run.input.started.turn.options.continues !== null) await startApproved(run)
+    if (run.input.agent.recall !== null) run.recollection = await recollect(run.input)
     for (;;) {
       const paused = await takeStep(run)
       if (paused) return paused.next
@@ -55,7 +57,7 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
     clock,
     signal,
     request(model) {
-      const { request, segments } = assemble(agent, model, history)
+      const { request, segments } = assemble(agent, model, history, run.recollection)
       run.segments = segments
       return request
     },

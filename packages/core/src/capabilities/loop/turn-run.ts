@@ -1,16 +1,20 @@
 import type { Clock } from '../../kernel/clock.ts'
+import type { Owner } from '../../kernel/context.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agent } from '../agents/index.ts'
 import type { Approval } from '../approvals/index.ts'
 import type { Accounting, BudgetCrossing } from '../costs/index.ts'
+import type { Memory } from '../memory/index.ts'
 import type { CapacityMeter, Model, ProviderGate } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { ContextSegment, ModelAttempt, NewMessage, Part, Selection, Usage } from '../sessions/index.ts'
+import type { CallOperation } from '../tools/index.ts'
 import { NotRecorded } from './errors.ts'
 import type { History } from './history.ts'
 import type { TurnLimits } from './limits.ts'
 import { pause } from './pause.ts'
+import type { Recollection } from './recollect.ts'
 import type { StepResult } from './step.ts'
 import type { Committed, LoopStore, StartedTurn, TurnCommit } from './store.ts'
 import { TurnCosts } from './turn-costs.ts'
@@ -31,6 +35,8 @@ export interface RunTurn {
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits
+  readonly memory: Memory
+  callAs(owner: Owner): CallOperation
   /** Aborted with `TURN_CANCELLED`, or with anything else when the runtime stops: no model call goes on. */
   readonly signal: AbortSignal
   /** Aborted by cancel too, but when the runtime stops only after the time that running tools are given to end. */
@@ -68,6 +74,8 @@ export class TurnRun {
   readonly costs: TurnCosts
   model: string | null
   segments: readonly ContextSegment[] = []
+  /** What the model is given of its user's memory, with the message it belongs to. */
+  recollection: Recollection | null = null
   /** Calls that have started and not ended, by row id: what a cancel leaves with an unknown outcome. */
   readonly open = new Set<string>()
   /** The last commit let the turn wait. */

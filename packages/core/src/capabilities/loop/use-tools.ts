@@ -42,13 +42,14 @@ export async function useTools(run: TurnRun, step: number, result: StepResult): 
 
 /** What a call needs to run, besides its tool and checked arguments. */
 export function executeInput(
-  { input: { agent, clock, started } }: TurnRun,
+  { input: { agent, callAs, clock, started } }: TurnRun,
   { id, call }: { readonly id: string; readonly call: string },
   tool: Tool,
   args: unknown,
 ): ExecuteInput {
   const { id: turn, session, tenant, subject } = started.turn
-  return { id, call, tool, args, context: { turn, session, tenant, subject, agent: agent.id }, clock }
+  const context = { turn, session, tenant, subject, agent: agent.id, call: callAs({ tenant, subject }) }
+  return { id, call, tool, args, context, clock }
 }
 
 /**

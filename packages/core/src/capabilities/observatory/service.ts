@@ -46,7 +46,13 @@ export function createObservatory({
       const name = model ?? selection?.chosen ?? null
       const known = name === null ? null : models.find(name)
       const segments = context ?? []
-      const tokens: Record<ContextSegment['source'], number> = { instructions: 0, tools: 0, history: 0, message: 0 }
+      const tokens: Record<ContextSegment['source'], number> = {
+        instructions: 0,
+        tools: 0,
+        memory: 0,
+        history: 0,
+        message: 0,
+      }
       let dropped = 0
       let messages = 0
       for (const { from, kept, source, to, tokens: count } of segments) {

@@ -70,13 +70,16 @@ export interface Selection {
 
 /** What went into the model's context, by source, and what did not and why. */
 export interface ContextSegment {
-  readonly source: 'instructions' | 'history' | 'tools' | 'message'
+  readonly source: 'instructions' | 'history' | 'tools' | 'message' | 'memory'
   /** Estimated as bytes / 4, rounded up. */
   readonly tokens: number
   readonly kept: boolean
   /** First and last message sequence of a piece of history. */
   readonly from?: number
   readonly to?: number
+  /** Path of the note that was recalled. */
+  readonly path?: string
+  /** Why it was dropped, or not kept whole. */
   readonly reason?: string
 }
 

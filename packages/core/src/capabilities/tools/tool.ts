@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { Operation } from '../../contract/operation.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 
 /** How much harm a call can do: `safe` reads or computes, `caution` changes something, `dangerous` is hard to undo, `forbidden` never runs. */
@@ -14,7 +15,12 @@ export interface ToolContext {
   readonly agent: string
   /** The same for every attempt at this call: hand it to whatever you call, so that a repeat has no second effect. */
   readonly idempotencyKey: string
+  /** Calls an operation of the runtime as the subject whose turn it is, without any role. */
+  readonly call: CallOperation
 }
+
+/** Calls an operation as somebody who is known. Rejects with the operation's errors. */
+export type CallOperation = <Input, Output>(operation: Operation<Input, Output>, input: Input) => Promise<Output>
 
 interface ToolOptions<Arguments> {
   /** What the model calls: letters, digits, `_` and `-`, at most 64. */

@@ -144,7 +144,7 @@ export const observatoryRoutes = (): readonly AnyRoute<Client>[] => [
         token_budget: budget,
         // The list of tools is part of the prompt in that system.
         system_prompt_tokens: tokens.instructions + tokens.tools,
-        memory_tokens: 0,
+        memory_tokens: tokens.memory,
         history_tokens: tokens.history + tokens.message,
         history_depth: messages,
         complexity_level: levelOf(utf8Length(textOf(turn.input)), calls.length, messages),

@@ -1,0 +1,7 @@
+export type { CreateNote, NoteKey, SearchNotes } from './contract.ts'
+export { noteErrors, noteOperations } from './contract.ts'
+export type { Note, NoteSummary, Topic } from './note.ts'
+export { notesTools } from './note-tools.ts'
+export type { Recalled, RecalledItem, RecallOptions } from './recall.ts'
+export type { Memory } from './service.ts'
+export type { MemoryStore, NewNote, NoteFilter, NotePatch, RecalledNote, SearchTerm } from './store.ts'
