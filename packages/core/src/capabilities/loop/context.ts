@@ -1,5 +1,6 @@
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
+import { frameTokens } from '../memory/index.ts'
 import {
   type Model,
   ModelFailure,
@@ -161,7 +162,13 @@ const framingBytes = 32
 /** About the bytes of an assembled request, and not fewer than its texts have: four for every token that was kept. */
 export function requestBytes({ messages, output }: ModelRequest, segments: readonly ContextSegment[]): number {
   let bytes = framingBytes * (messages.length + 1)
-  for (const { kept, tokens } of segments) if (kept) bytes += 4 * tokens
+  let recalls = false
+  for (const { kept, source, tokens } of segments) {
+    if (!kept) continue
+    bytes += 4 * tokens
+    recalls ||= source === 'memory'
+  }
+  if (recalls) bytes += 4 * frameTokens
   return output === undefined ? bytes : bytes + utf8Length(JSON.stringify(output.schema))
 }
 
