@@ -11,7 +11,7 @@ const law: Readonly<Record<string, readonly string[]>> = {
   surface: ['own', 'capability-index', 'http', 'contract', 'kernel', 'runtime:type', 'root:type'],
   providers: ['providers', 'capability-index', 'contract', 'kernel'],
   testing: ['testing', 'root', 'runtime', 'providers', 'capability-index', 'http', 'contract', 'kernel'],
-  runtime: ['root', 'capability', 'capability-index', 'http', 'contract', 'kernel'],
+  runtime: ['runtime', 'root', 'capability', 'capability-index', 'http', 'contract', 'kernel'],
   root: ['root', 'runtime', 'capability-index', 'http:type', 'contract', 'kernel'],
 }
 

@@ -1,5 +1,5 @@
 import { utf8Length } from '../../kernel/text.ts'
-import type { Agent } from '../agents/index.ts'
+import type { Agent, AgentOutput } from '../agents/index.ts'
 import { frameTokens } from '../memory/index.ts'
 import {
   type Model,
@@ -11,7 +11,6 @@ import {
 } from '../models/index.ts'
 import type { ContextSegment, Part } from '../sessions/index.ts'
 import { type History, sizeOf } from './history.ts'
-import { outputInstructions } from './output.ts'
 import type { Recollection } from './recollect.ts'
 
 export interface Assembled {
@@ -27,6 +26,10 @@ const usualOutputTokens = 16_384
 /** The most that an agent lets a model say in one call. */
 export const outputBound = (agent: Agent, model: Model): number =>
   Math.min(agent.maxOutputTokens ?? usualOutputTokens, model.maxOutputTokens)
+
+/** What follows the instructions of an agent with an output: not every vendor can promise the schema by itself. */
+const outputInstructions = ({ schema }: AgentOutput): string =>
+  `Your final answer is one JSON object and nothing else, without a code fence, valid against this JSON Schema:\n${JSON.stringify(schema)}`
 
 /** What every request of an agent begins with. */
 interface Preamble {
