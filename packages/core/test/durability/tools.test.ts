@@ -265,8 +265,7 @@ describe('a tool', () => {
     const ada = runtime.caller('ada', { tenant: 'acme' })
     const { turn, session } = await ada.run('clerk', { message: 'hi', authority: 'creator' }).result
     const rows = await ada.sessions.toolCalls({ turn })
-    const call = expect.any(Function)
-    const shared = { call, turn, session, tenant: 'acme', subject: 'ada', agent: 'clerk' }
+    const shared = { turn, session, tenant: 'acme', subject: 'ada', agent: 'clerk' }
     expect(seen).toEqual(rows.map(({ id }) => ({ ...shared, idempotencyKey: id })))
     expect(new Set(rows.map(({ id }) => id)).size).toBe(2)
   })
