@@ -21,7 +21,7 @@ function install(): void {
   assert.equal(packages.length, installed.length, `expected ${installed.join(', ')}`)
   const packed = packInto(join(folder, 'tarballs'), packages)
   const tarballs = packed.map(({ from, tarball }) => [from.manifest.name, `file:${tarball}`])
-  const others = ['express', 'ws', 'zod'].map((name) => [name, lockedVersion(name)])
+  const others = ['express', 'ws', 'zod', '@pydantic/genai-prices'].map((name) => [name, lockedVersion(name)])
   mkdirSync(project)
   writeFileSync(
     join(project, 'package.json'),

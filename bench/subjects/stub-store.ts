@@ -84,6 +84,7 @@ export function stubStore(): Store {
     }),
     breakers: port<Store['breakers']>('breakers', { list: () => Promise.resolve([]) }),
     config: port<Store['config']>('config', { heads: () => Promise.resolve([]) }),
+    costs: port<Store['costs']>('costs', { settleAbandoned: () => Promise.resolve(0) }),
     loop,
     memory: port<Store['memory']>('memory', {}),
     sessions,

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, createRuntime, isKeelsonError, singleOwner, type Turn } from '@keelson/core'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { record } from './effects.ts'
-import { below, chance, oneOf, shop } from './shop.ts'
+import { below, budgets, chance, oneOf, shop } from './shop.ts'
 
 /** Opens the database and works in the sessions of an era; stops as a process does; brings everything to an end and exits. */
 export type Order =
@@ -39,6 +39,7 @@ const runtime = createRuntime({
   store: sqliteStore(join(folder, 'soak.db')),
   agents: [agent],
   providers: [model],
+  budgets,
   limits: { backoffMs: 2, flushMs: 5, queuedTurns: 4, approvalMs: 60_000, attempts: 2, historyBytes: 2 ** 20 },
   stopMs: 200,
   onError(error, where) {

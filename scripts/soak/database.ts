@@ -28,6 +28,7 @@ export interface TurnRow {
   readonly options: TurnOptions
   readonly steps: number
   readonly usage: Usage
+  readonly cost: number | null
   readonly user_message: string
   readonly started_at: number | null
   readonly log: string
@@ -52,6 +53,38 @@ export interface ApprovalRow {
   readonly follow_up: number
 }
 
+export interface LedgerRow {
+  readonly turn: string
+  readonly step: number
+  readonly input: number
+  readonly cache_read: number
+  readonly cache_write: number
+  readonly output: number
+  readonly reasoning: number
+  readonly cost: number
+  readonly outcome: string
+}
+
+export interface ReservationRow {
+  readonly id: string
+  readonly turn: string | null
+  readonly amount: number
+  readonly windows: readonly { readonly key: string }[]
+  readonly entry: { readonly step: number }
+  /** Of its turn. */
+  readonly status: string | null
+  readonly steps: number | null
+}
+
+export interface BudgetRow {
+  readonly key: string
+  readonly amount: number
+  readonly reserved: number
+  readonly spent: number
+  /** What the ledger says was spent of it. */
+  readonly paid: number
+}
+
 /** Reads the database of a process that is dead. Nothing is written. */
 export interface DeadDatabase {
   sessions(): SessionRow[]
@@ -59,6 +92,11 @@ export interface DeadDatabase {
   messages(session: string): MessageRow[]
   calls(session: string): CallRow[]
   approvals(session: string): ApprovalRow[]
+  ledger(session: string): LedgerRow[]
+  reservations(): ReservationRow[]
+  budgets(): BudgetRow[]
+  /** Calls and money of the ledger, and as the roll-ups of a grain have them. */
+  totals(): { calls: number; cost: number; hours: string; days: string }
   close(): void
 }
 
@@ -86,6 +124,27 @@ export function openDead(file: string): DeadDatabase {
         json(row, 'output'),
       ) as unknown as CallRow[],
     approvals: (session) => all('select * from approvals where session = ?', session) as unknown as ApprovalRow[],
+    ledger: (session) => all('select * from ledger where session = ?', session) as unknown as LedgerRow[],
+    reservations: () =>
+      all(
+        `select r.id, r.turn, r.amount, r.windows, r.entry, t.status, t.steps
+         from reservations r left join turns t on t.id = r.turn`,
+      ).map((row) => json(row, 'windows', 'entry')) as unknown as ReservationRow[],
+    budgets: () =>
+      all(
+        `select b.key, b.amount, b.reserved, b.spent,
+           (select coalesce(sum(l.cost), 0) from ledger l
+            where case b.budget when 'each' then l.session else l.tenant end = b.value
+              and l.at between b.starts_at and b.ends_at) as paid
+         from budget_windows b`,
+      ) as unknown as BudgetRow[],
+    totals: () =>
+      all(
+        `select count(*) as calls, coalesce(sum(cost), 0) as cost,
+           (select sum(calls) || ' ' || sum(cost) from cost_rollups where grain = 3600000) as hours,
+           (select sum(calls) || ' ' || sum(cost) from cost_rollups where grain = 86400000) as days
+         from ledger`,
+      )[0] as unknown as ReturnType<DeadDatabase['totals']>,
     close: () => database.close(),
   }
 }

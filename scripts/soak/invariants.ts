@@ -3,11 +3,13 @@ import {
   type CallRow,
   type DeadDatabase,
   eventsOf,
+  type LedgerRow,
   type MessageRow,
   type SessionRow,
   type TurnRow,
 } from './database.ts'
 import { recorded } from './effects.ts'
+import { checkLedger, checkMoney } from './money.ts'
 
 /** Tells what is wrong, and of whom. */
 export type Complain = (what: string, id: string) => void
@@ -18,6 +20,7 @@ interface Stored {
   readonly turns: readonly TurnRow[]
   readonly messages: readonly MessageRow[]
   readonly calls: readonly CallRow[]
+  readonly ledger: readonly LedgerRow[]
   readonly approvals: ReturnType<DeadDatabase['approvals']>
 }
 
@@ -47,6 +50,7 @@ export function checkAll(
 ): Figures {
   const witness = witnessOf(folder)
   const figures: Figures = { turns: {}, toolRuns: witness.starts.size, resumed: 0, interrupted: 0 }
+  checkMoney(database, settled, complain)
   const known = new Set<string>()
   const rows = new Set<string>()
   for (const session of database.sessions()) {
@@ -57,6 +61,7 @@ export function checkAll(
       turns: database.turns(id),
       messages: database.messages(id),
       calls: database.calls(id),
+      ledger: database.ledger(id),
       approvals: database.approvals(id),
     }
     checkSession(stored, complain, settled)
@@ -179,7 +184,7 @@ function checkCalls(
 }
 
 /** The log rises, ends as the turn did, and tells the same of usage, steps and answer as the rows do. */
-function checkTurn({ messages, calls }: Stored, turn: TurnRow, complain: Complain, figures: Figures): void {
+function checkTurn({ messages, calls, ledger }: Stored, turn: TurnRow, complain: Complain, figures: Figures): void {
   const { id, status, steps, usage } = turn
   figures.turns[status] = (figures.turns[status] ?? 0) + 1
   const events = eventsOf(turn)
@@ -199,6 +204,8 @@ function checkTurn({ messages, calls }: Stored, turn: TurnRow, complain: Complai
     const sum = finished.reduce((total, event) => total + event.usage[bucket], 0)
     if (sum !== usage[bucket]) complain(`${bucket} is ${usage[bucket]}, its steps say ${sum}`, id)
   }
+  const paid = ledger.filter((row) => row.turn === id)
+  checkLedger(turn, events, paid, complain)
   const last = events.at(-1)
   const ends = events.filter(({ type }) => endsTurn(type) && type !== 'turn.interrupted')
   if (ends.length > 1 || (ends.length === 1 && ends[0] !== last)) complain('something comes after the end', id)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Agent,
+  type BudgetDefinition,
   defineAgent,
   defineTool,
   ModelFailure,
@@ -46,6 +47,7 @@ function toolsOf(folder: string): Tool[] {
 function modelOf(): Provider {
   return {
     id: 'soak',
+    models: [{ name: 'one', price: { input: 10, cacheRead: 1, output: 1_000 } }],
     async *stream(_, { messages }, signal): AsyncGenerator<ModelPart> {
       const asked = messages.findLastIndex(({ role }) => role === 'user')
       const steps = messages.length - asked
@@ -72,6 +74,12 @@ function modelOf(): Provider {
     },
   }
 }
+
+/** One that a session uses up now and then, and one that nobody does. */
+export const budgets: readonly BudgetDefinition[] = [
+  { id: 'each', scope: 'session', period: 'total', amount: 60_000_000 },
+  { id: 'all', scope: 'tenant', period: 'month', amount: 10n ** 15n },
+]
 
 export function shop(folder: string): { agent: Agent; model: Provider } {
   const agent = defineAgent({

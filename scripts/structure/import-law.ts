@@ -12,7 +12,7 @@ const law: Readonly<Record<string, readonly string[]>> = {
   providers: ['providers', 'capability-index', 'contract', 'kernel'],
   mcp: ['mcp', 'capability-index', 'contract', 'kernel'],
   testing: ['testing', 'root', 'runtime', 'providers', 'capability-index', 'http', 'contract', 'kernel'],
-  runtime: ['root', 'capability', 'capability-index', 'http', 'contract', 'kernel'],
+  runtime: ['runtime', 'root', 'capability', 'capability-index', 'http', 'contract', 'kernel'],
   root: ['root', 'runtime', 'capability-index', 'http:type', 'contract', 'kernel'],
 }
 
@@ -46,7 +46,7 @@ interface Place {
 
 function placeOf(path: string): Place {
   const [first = '', second = '', ...deeper] = path.slice(coreSource.length).split('/')
-  if (first === 'runtime.ts') return { part: 'runtime', own: 'runtime' }
+  if (first === 'runtime.ts' || first === 'runtime-client.ts') return { part: 'runtime', own: 'runtime' }
   if (second === '') return { part: 'root', own: 'root' }
   if (first === 'capabilities') {
     const isIndex = deeper.length === 1 && deeper[0] === 'index.ts'

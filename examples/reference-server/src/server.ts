@@ -11,6 +11,7 @@ import {
   singleOwner,
 } from '@keelson/core'
 import type { Mount } from '@keelson/core/http'
+import { genaiPrices } from '@keelson/core/prices/genai'
 import type { Framework, ServerConfig } from './config.ts'
 import { openDatabase } from './database.ts'
 import { type Guard, localOnly } from './local-only.ts'
@@ -53,6 +54,7 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
         tools: assistantTools(config.notes),
       }),
     ],
+    prices: genaiPrices(),
     onError: (error, where) => log(lineOf(error, where)),
   })
   try {

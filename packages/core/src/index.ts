@@ -61,6 +61,27 @@ export {
   type UpdateConnector,
 } from './capabilities/connectors/index.ts'
 export {
+  type BudgetCrossing,
+  type BudgetDefinition,
+  type BudgetPeriod,
+  type BudgetScope,
+  type BudgetState,
+  type BudgetWindow,
+  type ChargeOutcome,
+  type CostReport,
+  type CostReportRow,
+  costErrors,
+  type EntryFilter,
+  type Grouping,
+  type LedgerEntry,
+  type PriceSource,
+  type Rate,
+  type RateCard,
+  type Rates,
+  type TieredRate,
+  usd,
+} from './capabilities/costs/index.ts'
+export {
   loopErrors,
   type OutcomeDecision,
   type RunOptions,

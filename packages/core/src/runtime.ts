@@ -1,61 +1,51 @@
 import packageJson from '../package.json' with { type: 'json' }
-import { type Agent, type AgentDefinition, agentOperations } from './capabilities/agents/index.ts'
+import type { Agent, AgentDefinition } from './capabilities/agents/index.ts'
 import { createAgents } from './capabilities/agents/service.ts'
-import { type Approval, approvalOperations } from './capabilities/approvals/index.ts'
+import type { Approval } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
-import { type BreakerOptions, breakerOperations } from './capabilities/breakers/index.ts'
+import type { BreakerOptions } from './capabilities/breakers/index.ts'
 import { policyOf } from './capabilities/breakers/policy.ts'
 import { createBreakers } from './capabilities/breakers/service.ts'
 import { surfacesSection } from './capabilities/config/documents.ts'
-import {
-  type ConfigSection,
-  configOperations,
-  emptyContent,
-  providerKeyOperations,
-  type SettingDefinitions,
-  settingOperations,
-} from './capabilities/config/index.ts'
+import { type ConfigSection, emptyContent, type SettingDefinitions } from './capabilities/config/index.ts'
 import { createProviderKeys } from './capabilities/config/provider-keys.ts'
 import { createConfig } from './capabilities/config/service.ts'
 import { createSettings } from './capabilities/config/setting-values.ts'
 import { settingsSection } from './capabilities/config/settings.ts'
 import { configuredConnectors } from './capabilities/connectors/configured.ts'
-import { type ConnectorDriver, connectorOperations } from './capabilities/connectors/index.ts'
+import type { ConnectorDriver } from './capabilities/connectors/index.ts'
 import { connectorsSection } from './capabilities/connectors/section.ts'
 import { createConnectors } from './capabilities/connectors/service.ts'
+import { createAccounting } from './capabilities/costs/accounting.ts'
+import { compileBudgets } from './capabilities/costs/budget.ts'
+import type { BudgetCrossing, BudgetDefinition, PriceSource } from './capabilities/costs/index.ts'
+import { checkPrices, createPrices } from './capabilities/costs/rate-card.ts'
+import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
-import {
-  attachOperation,
-  loopErrors,
-  type RunOptions,
-  runOperation,
-  type TurnHandle,
-  type TurnLimits,
-  turnOperations,
-} from './capabilities/loop/index.ts'
+import { loopErrors, type TurnLimits } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
 import { noteOperations } from './capabilities/memory/index.ts'
 import { createMemory } from './capabilities/memory/service.ts'
-import { type Models, modelOperations, type Provider } from './capabilities/models/index.ts'
+import type { Models, Provider } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
-import { observatoryOperations } from './capabilities/observatory/index.ts'
 import { createObservatory } from './capabilities/observatory/service.ts'
-import { realtimeOperations } from './capabilities/realtime/index.ts'
 import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
-import { sessionOperations } from './capabilities/sessions/index.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
-import { systemOperations } from './capabilities/system/index.ts'
 import { createSystem } from './capabilities/system/service.ts'
 import { type Tool, toolsSection } from './capabilities/tools/index.ts'
-import { type VaultOptions, vaultOperations } from './capabilities/vault/index.ts'
+import type { VaultOptions } from './capabilities/vault/index.ts'
 import { createVault } from './capabilities/vault/service.ts'
-import { authorize, createCaller, createDoor, type Door } from './contract/invoke.ts'
+import { createCaller } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
 import { type NewId, newUuid } from './kernel/ids.ts'
+import { repeat } from './kernel/repeat.ts'
+import { type Client, createClients } from './runtime-client.ts'
 import { type Store, type StoreChange, storeErrors } from './stores.ts'
+
+export type { Client } from './runtime-client.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
@@ -88,36 +78,16 @@ export interface RuntimeOptions {
   readonly connectors?: ConnectorDriver
   /** True lets connectors start programs. @default false */
   readonly allowProcesses?: boolean
+  /** Limits on what model calls may cost. */
+  readonly budgets?: readonly BudgetDefinition[]
+  /** Prices of models whose registration has none, e.g. `genaiPrices()`. @default such prices are unknown */
+  readonly prices?: PriceSource
+  /** Told once per window of each threshold of a budget that is reached. Never throws back. */
+  readonly onBudget?: (crossing: BudgetCrossing) => void
   readonly clock?: Clock
   readonly newId?: NewId
   /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
   readonly onError?: (error: unknown, where: string) => void
-}
-
-/** Everything a caller can do. Every call is authorised as that caller. */
-export interface Client {
-  /**
-   * Starts a turn of an agent. Returns at once; the handle tells when it is stored. The agent is the registered one of
-   * this id; given as it was defined, it types the handle's `output`.
-   */
-  run<Output = unknown>(agent: string | Agent<Output>, options: RunOptions): TurnHandle<Output>
-  /** A turn that was started before, here or elsewhere: its events, and what comes of it. `agent` types its `output`. */
-  attach<Output = unknown>(turn: string, agent?: Agent<Output>): TurnHandle<Output>
-  readonly agents: Door<typeof agentOperations>
-  readonly approvals: Door<typeof approvalOperations>
-  readonly breakers: Door<typeof breakerOperations>
-  readonly config: Door<typeof configOperations>
-  readonly connectors: Door<typeof connectorOperations>
-  readonly models: Door<typeof modelOperations>
-  readonly notes: Door<typeof noteOperations>
-  readonly observatory: Door<typeof observatoryOperations>
-  readonly providerKeys: Door<typeof providerKeyOperations>
-  readonly realtime: Door<typeof realtimeOperations>
-  readonly sessions: Door<typeof sessionOperations>
-  readonly settings: Door<typeof settingOperations>
-  readonly system: Door<typeof systemOperations>
-  readonly turns: Door<typeof turnOperations>
-  readonly vault: Door<typeof vaultOperations>
 }
 
 export interface Runtime {
@@ -156,6 +126,16 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
   }
 
+  function crossed(crossings: readonly BudgetCrossing[]): void {
+    for (const crossing of crossings) {
+      try {
+        options.onBudget?.(crossing)
+      } catch (error) {
+        reportError(error, `budget ${crossing.window.budget}`)
+      }
+    }
+  }
+
   let state: 'new' | 'started' | 'stopped' = 'new'
   let starting: Promise<void> | undefined
   let stopping: Promise<void> | undefined
@@ -166,6 +146,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   let endChanges = () => {}
   const ready = () => (state === 'started' ? undefined : start())
 
+  checkPrices(options.providers)
+  const budgets = compileBudgets(options.budgets ?? [])
+  const budgetsOf = () => budgets
+  const prices = createPrices(options.prices ?? null, () => clock.now())
+  const accounting = createAccounting({ prices, budgetsOf, clock, newId })
+  const costs = createCosts({ store: store.costs, accounting, budgetsOf, clock, instance, crossed })
   const breakers = createBreakers({
     store: store.breakers,
     policy: policyOf(options.breakers),
@@ -179,6 +165,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const models = createModels({
     providers: options.providers,
     gate: breakers,
+    charge: costs.charge,
     sessions: store.sessions,
     clock,
     keyOf: (tenant, provider) => providerKeys.keyOf(tenant, provider),
@@ -249,6 +236,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     models,
     gate: breakers,
     realtime,
+    accounting,
+    crossed,
     clock,
     newId,
     limits,
@@ -290,90 +279,22 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       { type: 'text', text: `The call of ${tool} was approved.` },
       { type: 'tool-call', call: toolCall, tool, arguments: text },
     ] as const
-    const { authority, approvals: mode } = origin.options
+    const { authority, approvals: mode, schedule } = origin.options
     // What was approved is carried out, although the session may have been closed since.
     const runOptions = { session, message, whenClosed: 'answer', authority, approvals: mode } as const
-    await loop.run({ principal }, origin.agent, runOptions, id).accepted
+    const ofSchedule = schedule === undefined ? runOptions : { ...runOptions, schedule }
+    await loop.run({ principal }, origin.agent, ofSchedule, id).accepted
   }
 
-  const doors = {
-    agents: createDoor(agentOperations, agents, ready),
-    approvals: createDoor(approvalOperations, approvals, ready),
-    breakers: createDoor(breakerOperations, breakers, ready),
-    config: createDoor(configOperations, config, ready),
-    connectors: createDoor(connectorOperations, connectors.operations, ready),
-    models: createDoor(modelOperations, models, ready),
-    notes: createDoor(noteOperations, memory.notes, ready),
-    observatory: createDoor(observatoryOperations, observatory, ready),
-    providerKeys: createDoor(providerKeyOperations, providerKeys.operations, ready),
-    realtime: createDoor(realtimeOperations, realtime, ready),
-    sessions: createDoor(sessionOperations, sessions, ready),
-    settings: createDoor(settingOperations, settings, ready),
-    system: createDoor(systemOperations, system, () => undefined),
-    turns: createDoor(turnOperations, loop, ready),
-    vault: createDoor(vaultOperations, vault.operations, ready),
+  const { operations: keys } = providerKeys
+  const capabilities = { agents, approvals, breakers, config, costs, models, observatory, realtime, sessions, settings }
+  const wrapped = {
+    connectors: connectors.operations,
+    notes: memory.notes,
+    providerKeys: keys,
+    vault: vault.operations,
   }
-
-  class RuntimeClient implements Client {
-    readonly #context: CallContext
-    constructor(context: CallContext) {
-      this.#context = context
-    }
-    run<Output>(agent: string | Agent<Output>, runOptions: RunOptions) {
-      authorize(runOperation, this.#context)
-      const id = typeof agent === 'string' ? agent : agent.id
-      return loop.run(this.#context, id, runOptions) as TurnHandle<Output>
-    }
-    attach<Output>(turn: string) {
-      authorize(attachOperation, this.#context)
-      return loop.attach(this.#context, turn) as TurnHandle<Output>
-    }
-    get agents() {
-      return new doors.agents(this.#context)
-    }
-    get approvals() {
-      return new doors.approvals(this.#context)
-    }
-    get breakers() {
-      return new doors.breakers(this.#context)
-    }
-    get config() {
-      return new doors.config(this.#context)
-    }
-    get connectors() {
-      return new doors.connectors(this.#context)
-    }
-    get models() {
-      return new doors.models(this.#context)
-    }
-    get notes() {
-      return new doors.notes(this.#context)
-    }
-    get observatory() {
-      return new doors.observatory(this.#context)
-    }
-    get providerKeys() {
-      return new doors.providerKeys(this.#context)
-    }
-    get realtime() {
-      return new doors.realtime(this.#context)
-    }
-    get sessions() {
-      return new doors.sessions(this.#context)
-    }
-    get settings() {
-      return new doors.settings(this.#context)
-    }
-    get system() {
-      return new doors.system(this.#context)
-    }
-    get turns() {
-      return new doors.turns(this.#context)
-    }
-    get vault() {
-      return new doors.vault(this.#context)
-    }
-  }
+  const clientOf = createClients({ ...capabilities, ...wrapped, loop, system }, ready)
 
   function start(): Promise<void> {
     if (state === 'stopped') return Promise.reject(loopErrors.RUNTIME_STOPPED())
@@ -395,14 +316,15 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     // Before any turn goes on: it must find the generation it began with.
     await config.start()
     await breakers.refresh()
+    await prices.load()
     await heartbeat()
     // What seems to run in a database that nobody else uses was left by a dead process.
     await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
     if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
     state = 'started'
     // Each on its own: an instance that is slow to sweep is not dead.
-    if (!store.exclusive) endHeartbeat = repeat(heartbeat, leaseMs / 6, 'heartbeat')
-    endSweep = repeat(sweep, leaseMs / 3, 'sweep')
+    if (!store.exclusive) endHeartbeat = repeated(heartbeat, leaseMs / 6, 'heartbeat')
+    endSweep = repeated(sweep, leaseMs / 3, 'sweep')
     const hint = (change: StoreChange) => {
       if ('breaker' in change) breakers.refresh().catch((error) => reportError(error, 'breakers'))
       else if ('config' in change) config.moved(change.config)
@@ -419,7 +341,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   const staleBefore = () => clock.now() - Math.round((leaseMs * 2) / 3)
 
-  const takeOver = (before: number) => loop.runner.takeOver(before)
+  async function takeOver(before: number): Promise<void> {
+    await loop.runner.takeOver(before)
+    await costs.settleAbandoned(before)
+  }
 
   async function sweep(): Promise<void> {
     if (!store.exclusive) {
@@ -431,23 +356,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     await approvals.sweep()
   }
 
-  function repeat(work: () => Promise<void>, everyMs: number, where: string): () => void {
-    let ended = false
-    let cancel = clock.after(everyMs, again)
-    function again(): void {
-      work()
-        .catch((error) => {
-          if (!ended) reportError(error, where)
-        })
-        .finally(() => {
-          if (!ended) cancel = clock.after(everyMs, again)
-        })
-    }
-    return () => {
-      ended = true
-      cancel()
-    }
-  }
+  const repeated = (work: () => Promise<void>, everyMs: number, where: string) =>
+    repeat(clock, everyMs, work, (error) => reportError(error, where))
 
   async function close(): Promise<void> {
     state = 'stopped'
@@ -469,7 +379,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   return {
     as: (principal, context) =>
-      new RuntimeClient({ ...context, principal: principal === null ? nobody : checkPrincipal(principal) }),
+      clientOf({ ...context, principal: principal === null ? nobody : checkPrincipal(principal) }),
     start,
     stop() {
       stopping ??= close()

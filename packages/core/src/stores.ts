@@ -2,6 +2,7 @@ import type { ApprovalStore } from './capabilities/approvals/index.ts'
 import type { BreakerStore } from './capabilities/breakers/index.ts'
 import type { ConfigHead, ConfigStore } from './capabilities/config/index.ts'
 import type { ConnectorStore } from './capabilities/connectors/index.ts'
+import type { CostStore } from './capabilities/costs/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { MemoryStore } from './capabilities/memory/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
@@ -24,6 +25,21 @@ export type {
 } from './capabilities/config/index.ts'
 export type { ConnectorHealth, ConnectorNote, ConnectorStore } from './capabilities/connectors/index.ts'
 export type {
+  BudgetCrossing,
+  BudgetRow,
+  BudgetWindow,
+  ChargeOutcome,
+  Charges,
+  CostReportRow,
+  CostStore,
+  EntryFilter,
+  Grouping,
+  LedgerEntry,
+  ReportQuery,
+  Reservation,
+  Settlement,
+} from './capabilities/costs/index.ts'
+export type {
   Accepted,
   AcceptTurn,
   Committed,
@@ -32,6 +48,7 @@ export type {
   NewApproval,
   NewToolCall,
   NewTurn,
+  Reserved,
   ResumedTurn,
   StartedTurn,
   ToolCallEnd,
@@ -97,6 +114,7 @@ export interface Store {
   readonly config: ConfigStore
   readonly breakers: BreakerStore
   readonly connectors: ConnectorStore
+  readonly costs: CostStore
   readonly loop: LoopStore
   readonly memory: MemoryStore
   readonly sessions: SessionStore

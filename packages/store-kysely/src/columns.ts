@@ -294,7 +294,7 @@ export const reachKind = (reach: Reach): ReachKind => (reach.subject === null ? 
 
 /** The condition that keeps a statement within the reach. Part of the query, so that each kind can use its own index. */
 export function within(
-  table: 'sessions' | 'turns' | 'approvals' | 'notes',
+  table: 'sessions' | 'turns' | 'approvals' | 'ledger' | 'cost_rollups' | 'budget_windows' | 'notes',
   kind: ReachKind,
   parameter: Parameters<ReachValues>,
 ): RawBuilder<SqlBool> {

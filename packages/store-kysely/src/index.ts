@@ -4,6 +4,7 @@ import { createApprovalStore } from './approvals.ts'
 import { createBreakerStore } from './breakers.ts'
 import { createConfigStore } from './config.ts'
 import { createConnectorStore } from './connectors.ts'
+import { createCostStore } from './costs.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
 import { createMemoryStore } from './memory.ts'
@@ -58,6 +59,7 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
     breakers: createBreakerStore(db, engine),
     config: createConfigStore(db, engine),
     connectors: createConnectorStore(db, engine),
+    costs: createCostStore(db, engine),
     loop: createLoopStore(db, engine),
     memory: createMemoryStore(db, engine),
     sessions: createSessionStore(db, engine),

@@ -1,6 +1,7 @@
 import type { Accepted, AcceptTurn, Owner } from '@keelson/core/stores'
 import { type ExpressionBuilder, type Kysely, sql } from 'kysely'
 import { allSessionColumns, newSessionRow, statuses, turnColumns, turnOf } from './columns.ts'
+import type { LedgerWork } from './costs-ledger.ts'
 import { run, type Work } from './engine.ts'
 import { type Queue, userMessageRow } from './loop-queue.ts'
 import { acceptedTurn, newTurnRow } from './loop-rows.ts'
@@ -36,6 +37,7 @@ export function createAccept(
   db: Kysely<Database>,
   queue: Queue,
   nameLock: NameLock,
+  ledger: LedgerWork,
 ): (owner: Owner, request: AcceptTurn) => Work<Accepted> {
   const statements = {
     turnOfKey: statement((parameter: Parameters<{ tenant: string; subject: string; key: string }>) =>
@@ -132,6 +134,10 @@ export function createAccept(
       const duplicate = { ...owner, hash: request.inputHash, since: request.refuseDuplicateSince }
       if ((yield* run(statements.duplicate, duplicate)).length > 0) return { outcome: 'duplicate' }
     }
+    if (request.budgets !== undefined && request.budgets.length > 0) {
+      const budget = yield* ledger.usedUp(request.budgets)
+      if (budget !== null) return { outcome: 'budget-exhausted', budget }
+    }
     if (request.newSession !== null) yield* run(statements.insertSession, newSessionRow(owner, request.newSession))
     const waits = request.whenBusy === 'wait'
     const [held] = yield* run(statements.hold, {
@@ -156,7 +162,11 @@ export function createAccept(
     if (!started) return { outcome: 'queued', turn: accepted }
     yield* queue.insertMessages([userMessageRow(row, held.last_sequence, turn.createdAt)])
     const lease = { session: turn.session, turn: turn.id, instance, epoch: held.epoch }
-    return { outcome: 'started', started: { turn: accepted, lease, lastSequence: held.last_sequence } }
+    const plain = { turn: accepted, lease, lastSequence: held.last_sequence }
+    const { reservation } = request
+    if (reservation === undefined) return { outcome: 'started', started: plain }
+    const reserved = yield* ledger.tryReserve(reservation, turn.id, instance, turn.createdAt)
+    return { outcome: 'started', started: reserved ? { ...plain, reservation } : plain }
   }
 
   return accept

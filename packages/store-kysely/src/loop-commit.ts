@@ -1,7 +1,8 @@
-import type { Committed, Lease, TurnCommit, TurnStatus } from '@keelson/core/stores'
+import type { Charges, Committed, Lease, Reservation, Reserved, TurnCommit, TurnStatus } from '@keelson/core/stores'
 import { isSettled, loopErrors } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { approvalColumns, messageRow, toolCallColumns } from './columns.ts'
+import { type LedgerWork, NoRoom } from './costs-ledger.ts'
 import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Questions } from './loop-cancel.ts'
 import { insertAll, type Queue } from './loop-queue.ts'
@@ -39,6 +40,8 @@ interface ProgressValues {
 
 export interface CommitWork {
   commit(lease: Lease, change: TurnCommit): Work<Committed>
+  /** Throws `NoRoom`. */
+  reserve(lease: Lease, reservation: Reservation, charges: Charges): Work<Reserved>
   /** Finds no row when the lease is void. */
   readonly flush: Statement<Lease & { readonly log: string }, { id: string }>
 }
@@ -49,6 +52,7 @@ export function createCommit(
   { rowLocks }: Features,
   queue: Queue,
   questions: Questions,
+  ledger: LedgerWork,
 ): CommitWork {
   /** The fence: only the newest lease of the session's running turn finds the row. */
   const fenced = (parameter: Parameters<FencedValues>) =>
@@ -136,6 +140,18 @@ export function createCommit(
         .where('tool_call', '=', parameter('toolCall')),
     ),
 
+    /** The lease, which nobody takes over before the transaction ends. */
+    leased: statement((parameter: Parameters<{ session: string; turn: string; instance: string; epoch: number }>) => {
+      const query = db
+        .selectFrom('sessions')
+        .select('id')
+        .where('id', '=', parameter('session'))
+        .where('epoch', '=', parameter('epoch'))
+        .where('running_turn', '=', parameter('turn'))
+        .where('instance', '=', parameter('instance'))
+      return rowLocks ? query.forNoKeyUpdate() : query
+    }),
+
     flush: statement(
       (parameter: Parameters<{ session: string; turn: string; instance: string; epoch: number; log: string }>) =>
         db
@@ -184,8 +200,27 @@ export function createCommit(
     if (gaveUp && turn.tool_call_count > 0) yield* questions.close(lease.turn, change.at)
     const next =
       settles && session.queued_turns > 0 ? yield* queue.startNext(lease.session, lease.instance, change.at) : null
-    return { lastSequence: session.last_sequence, next, cancelRequested: turn.cancel_requested === 1 }
+    const committed = { lastSequence: session.last_sequence, next, cancelRequested: turn.cancel_requested === 1 }
+    const { ledger: entries = none, settlements = none, reservation } = change
+    const crossings = entries.length > 0 || settlements.length > 0 ? yield* ledger.charge(entries, settlements) : none
+    if (settlements.length === 0 && reservation === undefined) return committed
+    const wanted = reservation !== undefined && !committed.cancelRequested
+    const reserved = wanted && (yield* ledger.tryReserve(reservation, lease.turn, lease.instance, change.at))
+    return { ...committed, money: { reserved, crossings } }
   }
 
-  return { commit, flush: statements.flush }
+  function* reserve(lease: Lease, reservation: Reservation, charges: Charges): Work<Reserved> {
+    const [leased] = yield* run(statements.leased, lease)
+    if (leased === undefined) throw loopErrors.LEASE_LOST()
+    const crossings = yield* ledger.charge(charges.ledger, charges.settlements)
+    const paid = charges.ledger.reduce((sum, { cost }) => sum + (cost ?? 0), 0)
+    if (paid > 0) yield* ledger.payTurn(lease.turn, paid)
+    const refused = yield* ledger.reserve(reservation, lease.turn, lease.instance, charges.at)
+    if (refused !== null) throw new NoRoom(refused)
+    return { refused: null, crossings }
+  }
+
+  return { commit, reserve, flush: statements.flush }
 }
+
+const none: readonly never[] = []

@@ -2,6 +2,7 @@ import type { ResumedTurn } from '@keelson/core/stores'
 import { loopErrors } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { statuses, type TurnRow, toolCallColumns, toolCallOf, turnColumns, turnOf } from './columns.ts'
+import type { LedgerWork } from './costs-ledger.ts'
 import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Queue } from './loop-queue.ts'
 import { lastLogSequence } from './loop-rows.ts'
@@ -15,7 +16,12 @@ export interface Recovery {
 }
 
 /** Going on with turns that somebody else began. */
-export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, queue: Queue): Recovery {
+export function createRecovery(
+  db: Kysely<Database>,
+  { rowLocks }: Features,
+  queue: Queue,
+  ledger: LedgerWork,
+): Recovery {
   const statements = {
     /** A turn that is resumed elsewhere at the same moment may have settled by the time its session can be had. */
     lockSession: statement((parameter: Parameters<{ turn: string }>) =>
@@ -136,8 +142,11 @@ export function createRecovery(db: Kysely<Database>, { rowLocks }: Features, que
     held: { readonly epoch: number; readonly last_sequence: number },
   ): Work<ResumedTurn> {
     const toolCalls = yield* run(statements.toolCalls, { turn: turn.id })
+    const { amount, crossings } = yield* ledger.settleTurn(turn.id)
+    const cost = amount === 0 ? turn.cost : yield* ledger.payTurn(turn.id, amount)
     return {
-      turn: turnOf(turn),
+      turn: turnOf({ ...turn, cost }),
+      ...(crossings.length > 0 && { crossings }),
       lease: { session: turn.session, turn: turn.id, instance, epoch: held.epoch },
       lastSequence: held.last_sequence,
       toolCalls: toolCalls.map(toolCallOf),

@@ -2,6 +2,7 @@ import type { LoopStore } from '@keelson/core/stores'
 import { loopErrors, turnTransitions } from '@keelson/core/stores'
 import type { Kysely } from 'kysely'
 import { atLeastZero } from './columns.ts'
+import { createLedger, NoRoom } from './costs-ledger.ts'
 import type { Engine } from './engine.ts'
 import { createAccept } from './loop-accept.ts'
 import { createCancel, createQuestions } from './loop-cancel.ts'
@@ -16,10 +17,11 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
   const { features } = engine
   const queue = createQueue(db)
   const questions = createQuestions(db)
-  const accept = createAccept(db, queue, createNameLock(db, features))
+  const ledger = createLedger(db)
+  const accept = createAccept(db, queue, createNameLock(db, features), ledger)
   const cancel = createCancel(db, features, queue, questions)
-  const { commit, flush } = createCommit(db, features, queue, questions)
-  const { held, resume, takeOver } = createRecovery(db, features, queue)
+  const { commit, flush, reserve } = createCommit(db, features, queue, questions, ledger)
+  const { held, resume, takeOver } = createRecovery(db, features, queue, ledger)
 
   const heartbeat = statement((parameter: Parameters<{ instance: string; at: number }>) =>
     db
@@ -43,6 +45,15 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
         throw new TypeError(`a running turn cannot become ${status}`)
       }
       return engine.transaction('write', () => commit(lease, change))
+    },
+
+    async reserve(lease, reservation, charges) {
+      try {
+        return await engine.transaction('write', () => reserve(lease, reservation, charges))
+      } catch (error) {
+        if (error instanceof NoRoom) return { refused: error.window, crossings: [] }
+        throw error
+      }
     },
 
     async flush({ session, turn, instance, epoch }, log) {

@@ -12,6 +12,8 @@ export interface InstanceOptions {
   readonly schema: string
   readonly leaseMs: number
   readonly listen: boolean
+  /** Pico-dollars that all turns together may cost. One that answers costs 5,010, and reserves a little over 100,000. */
+  readonly budget?: number
 }
 
 export type Command =
@@ -37,6 +39,7 @@ const tell = (report: Report) => process.send?.(report)
 
 /** What the model does is what the message says. */
 const model = scriptedModel([], {
+  models: [{ name: 'one', maxOutputTokens: 100, price: { input: 1, output: 1_000 } }],
   otherwise: respond(({ messages }) => {
     const last = messages.at(-1)
     const user = messages.findLast(({ role }) => role === 'user')
@@ -90,6 +93,9 @@ const runtime = createRuntime({
   providers: [model],
   agents: [defineAgent({ id: 'clerk', instructions: 'You help.', models: ['scripted/one'], tools: [pay, look] })],
   leaseMs: options.leaseMs,
+  ...(options.budget === undefined
+    ? {}
+    : { budgets: [{ id: 'all', scope: 'tenant', period: 'total', amount: options.budget }] }),
   limits: { flushMs: 50 },
   onError: (error, where) =>
     tell({ happened: 'error', detail: `${where}: ${isKeelsonError(error) ? error.code : String(error)}` }),

@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url'
 import { endsTurn, type TurnEvent } from '@keelson/core'
 import pg from 'pg'
 import { type Instance, startInstance } from './instances.ts'
+import { moneyProblems } from './money.ts'
 import { newSchema, startPostgres } from './postgres-server.ts'
 
 export interface SoakOptions {
@@ -25,10 +26,13 @@ export interface Soaked {
 
 const atOnce = 24
 
+/** More than any soak spends: what is looked at is that it adds up. */
+const budget = 10 ** 14
+
 /** Sends turns to two instances on one database, kills one of them again and again, and checks what is stored in the end. */
 export async function soak({ url, schema, turns, sessions, kills, leaseMs }: SoakOptions): Promise<Soaked> {
   const began = Date.now()
-  const start = () => startInstance({ url, schema, leaseMs, listen: true })
+  const start = () => startInstance({ url, schema, leaseMs, listen: true, budget })
   const instances: Instance[] = await Promise.all([start(), start()])
   let killed = 0
   const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(Math.random() * items.length)] as Item
@@ -171,6 +175,7 @@ async function check(url: string, schema: string, turns: number) {
       }
     }
 
+    problems.push(...(await moneyProblems(url, schema)))
     const held = await rowsOf<{ id: string }>(
       'select id from @sessions where running_turn is not null or instance is not null or queued_turns <> 0',
     )

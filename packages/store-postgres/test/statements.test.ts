@@ -2,7 +2,7 @@ import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgre
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Intercept, interceptedPool } from './pools.ts'
 import { inspect, newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
+import { accepting, answering, everything, messageNamed, owner, sessionNamed, setAside, startTurn } from './rows.ts'
 import { newPool, openStore, usePostgres } from './scene.ts'
 
 const server = usePostgres()
@@ -24,12 +24,25 @@ describe('the number of round trips', () => {
     expect(taken()).toEqual(['begin', 'update', 'insert', 'insert', 'commit'])
   })
 
-  it('of the last commit of a plain turn is the same', async () => {
+  it('of the last commit of a plain turn is five: ledger and roll-ups are written with it', async () => {
     const { store, taken } = await traced()
     const { lease } = await startTurn(store, 's', 't')
     taken()
     await store.loop.commit(lease, answering('t'))
-    expect(taken()).toEqual(['begin', 'update', 'update', 'insert', 'commit'])
+    expect(taken()).toEqual(['begin', 'update', 'update', 'insert', 'insert', 'insert', 'commit'])
+  })
+
+  it('of setting money aside before a call is three, and of settling it two more in the commit', async () => {
+    const { store, taken } = await traced()
+    const { lease } = await startTurn(store, 's', 't')
+    taken()
+    const reservation = setAside('r', 't')
+    await store.loop.reserve(lease, reservation, { at: 1, ledger: [], settlements: [] })
+    expect(taken()).toEqual(['begin', 'select', 'insert', 'insert', 'commit'])
+    const settlements = [{ reservation: 'r', amount: 5_000, charge: 1, windows: reservation.windows }]
+    await store.loop.commit(lease, { ...answering('t'), settlements })
+    const settled = ['delete', 'insert', 'insert', 'insert']
+    expect(taken()).toEqual(['begin', 'update', 'update', 'insert', ...settled, 'commit'])
   })
 
   it('of what one statement does is one', async () => {

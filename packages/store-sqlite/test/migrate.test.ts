@@ -5,7 +5,17 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 1, loop: 2, approvals: 1, breakers: 1, memory: 1, config: 1, vault: 1, connectors: 1 }
+const versions = {
+  sessions: 1,
+  loop: 2,
+  approvals: 1,
+  breakers: 1,
+  costs: 1,
+  memory: 1,
+  config: 1,
+  vault: 1,
+  connectors: 1,
+}
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -80,7 +90,7 @@ describe('migration', () => {
     inspect(file, 'alter table tool_calls drop column tool_hash')
     inspect(
       file,
-      `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1,"memory":1,"vault":1,"connectors":1}'`,
+      `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1,"costs":1,"memory":1,"vault":1,"connectors":1}'`,
     )
     await (await openStore(file)).close()
     expect(tablesOf(file)).toEqual(expect.arrayContaining(['approvals', 'config_heads']))

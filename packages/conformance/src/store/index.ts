@@ -3,6 +3,7 @@ import { describeApprovals } from './approvals.ts'
 import { describeBreakers } from './breakers.ts'
 import { describeConfig } from './config.ts'
 import { describeConnectors } from './connectors.ts'
+import { describeCosts } from './costs.ts'
 import { describeLoop } from './loop.ts'
 import { describeMemory } from './memory.ts'
 import type { StoreSubject } from './scene.ts'
@@ -26,6 +27,7 @@ export function describeStore(name: string, subject: StoreSubject): void {
     describeConfig(subject)
     describeVault(subject)
     describeConnectors(subject)
+    describeCosts(subject)
     describeMemory(subject)
   })
 }

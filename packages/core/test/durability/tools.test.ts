@@ -256,7 +256,7 @@ describe('a tool', () => {
 
   test('is told of its turn, its session and its caller, and has a key of its own for each call', async () => {
     const seen: unknown[] = []
-    const look = noteTool('look', (_, { signal, ...context }) => {
+    const look = noteTool('look', (_, { call: _call, signal, ...context }) => {
       seen.push(context)
       return signal.aborted
     })

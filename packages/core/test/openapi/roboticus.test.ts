@@ -174,6 +174,7 @@ test('a typed client can call every route of a server', async () => {
     budget: 123_904,
     tools: 2,
     selected: 'openai/gpt-5-mini',
+    tokensIn: 10,
     expiresIn: 30,
     socket: 426,
     refusal: expect.any(String),

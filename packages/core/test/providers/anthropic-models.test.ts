@@ -1,6 +1,7 @@
 import { calcPrice } from '@pydantic/genai-prices'
 import { describe, expect, it } from 'vitest'
-import { costOf } from '../../src/capabilities/models/index.ts'
+import { costOf, createPrices } from '../../src/capabilities/costs/rate-card.ts'
+import { modelOf } from '../../src/capabilities/models/model.ts'
 import { type AnthropicOptions, anthropic } from '../../src/providers/anthropic.ts'
 import { json, withServer } from './hand-made.ts'
 
@@ -28,7 +29,9 @@ describe('the models that are known', () => {
         name,
         { providerId: 'anthropic' },
       )
-      expect((costOf(usage, price ?? null) ?? 0) / 1e12).toBeCloseTo(published?.total_price ?? -1, 9)
+      const model = modelOf(`anthropic/${name}`, name, providerOf(), { name, ...(price && { price }) })
+      const card = createPrices(null, () => 0).card(model, 0)
+      expect((card ? costOf(usage, card) : 0) / 1e12).toBeCloseTo(published?.total_price ?? -1, 9)
     },
   )
 

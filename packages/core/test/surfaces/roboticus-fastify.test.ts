@@ -23,5 +23,6 @@ describe('on Fastify', async () => {
   await import('./roboticus-repeat.test.ts')
   await import('./roboticus-routes.test.ts')
   await import('./roboticus-sessions.test.ts')
+  await import('./roboticus-stats.test.ts')
   await import('./roboticus-stream.test.ts')
 })

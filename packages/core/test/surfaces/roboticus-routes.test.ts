@@ -47,6 +47,18 @@ const session = {
   metadata: null,
 }
 
+const cost = {
+  id: uuid,
+  model: modelName,
+  provider: 'openai',
+  tokens_in: 10,
+  tokens_out: 5,
+  cost: 0,
+  tier: null,
+  cached: false,
+  created_at: sqliteTime,
+}
+
 const createSession = async ({ ask }: TestServer) => {
   const { json } = await ask('POST', '/api/sessions', { body: { agent_id: 'assistant' } })
   return { id: json.id as string }
@@ -320,6 +332,10 @@ const cases: Readonly<Record<string, RouteCase>> = {
     },
   },
   'GET /api/turns/:id/model-selection': { prepare: sendMessage, answer: selection },
+  'GET /api/stats/costs': {
+    prepare: askForApproval,
+    answer: { costs: [cost, cost] },
+  },
   'POST /api/ws-ticket': { answer: { ticket: expect.stringMatching(/^wst_[0-9a-f]{64}$/), expires_in: 30 } },
 }
 
@@ -350,6 +366,7 @@ describe('the routes are those of the document', () => {
         'Context Observatory',
         'Approvals',
         'Providers',
+        'Statistics',
         'WebSocket',
       ]),
     )

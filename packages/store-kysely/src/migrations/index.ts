@@ -2,6 +2,7 @@ import { approvals1 } from './approvals-1.ts'
 import { breakers1 } from './breakers-1.ts'
 import { config1 } from './config-1.ts'
 import { connectors1 } from './connectors-1.ts'
+import { costs1 } from './costs-1.ts'
 import { loop1 } from './loop-1.ts'
 import { loop2 } from './loop-2.ts'
 import { memory1 } from './memory-1.ts'
@@ -15,6 +16,7 @@ export const migrations: readonly Migration[] = [
   loop1,
   approvals1,
   breakers1,
+  costs1,
   loop2,
   memory1,
   config1,

@@ -1,7 +1,6 @@
 import { isKeelsonError } from '../../kernel/errors.ts'
 import {
   type Admission,
-  type CapacityMeter,
   type FailureClass,
   isModelFailure,
   type Model,
@@ -10,7 +9,7 @@ import {
   type ProviderGate,
 } from '../models/index.ts'
 import type { ModelAttempt } from '../sessions/index.ts'
-import { NotRecorded } from './errors.ts'
+import { CallRefused, NotRecorded } from './errors.ts'
 import { pause } from './pause.ts'
 import { type AttemptInput, runAttempt, type StepResult } from './step.ts'
 
@@ -18,7 +17,6 @@ export interface StepInput extends AttemptInput {
   /** Best first. */
   readonly candidates: readonly Model[]
   readonly gate: ProviderGate
-  readonly meter: CapacityMeter
   /** Milliseconds the turn may run at a stretch. */
   readonly turnMs: number
   /** Told of every failed attempt. */
@@ -42,8 +40,8 @@ type Skip = 'breaker-open' | 'probe-running' | 'over-capacity' | 'rate-limited'
 /**
  * One model call, with retries and failover: each candidate that may be called in turn, up to `limits.attempts` times;
  * those whose capacity is used up only when no other answers, after a wait. What a failed attempt had said is taken back
- * with `step.restarted`. Throws the last `ModelFailure`, `MODEL_UNAVAILABLE` when none could be called, or the abort
- * reason.
+ * with `step.restarted`. Throws the last `ModelFailure`, `MODEL_UNAVAILABLE` when none could be called, `CallRefused` when
+ * one may not be made, or the abort reason.
  */
 export async function runStep(input: StepInput): Promise<StepResult> {
   const run = new Candidates(input)
@@ -119,7 +117,6 @@ class Candidates {
         throw signal.reason
       }
       this.#begin(model)
-      meter.called(model)
       const at = clock.now()
       try {
         const result = await runAttempt(this.#input, model)
@@ -160,10 +157,11 @@ class Candidates {
   /** Tells everybody who has to know. Throws what is no failure of the model. */
   async #failed(model: Model, admission: Admission, error: unknown, at: number): Promise<ModelFailure> {
     const { clock, gate, meter, signal, turnMs } = this.#input
-    if (signal.aborted || error instanceof NotRecorded) {
+    const unsent = error instanceof CallRefused
+    if (signal.aborted || unsent || error instanceof NotRecorded) {
       const timedOut = isKeelsonError(signal.reason) && signal.reason.code === 'TURN_TIMEOUT'
       // Otherwise a model that hangs for as long as turns may run would never be found out.
-      if (timedOut && clock.now() - at >= turnMs / 2) {
+      if (timedOut && !unsent && clock.now() - at >= turnMs / 2) {
         const failure = new ModelFailure('timeout', 'no answer within the time of the turn')
         await gate.failed(model.prefix, admission, failure)
         this.#note(model, 'failed', failure.failure, at)
@@ -171,7 +169,7 @@ class Candidates {
         const told = gate.abandoned(model.prefix, admission)
         if (told !== undefined) await told
       }
-      throw error instanceof NotRecorded ? error : signal.reason
+      throw signal.aborted && !(error instanceof NotRecorded) ? signal.reason : error
     }
     const failure = failureOf(error)
     this.#last = failure

@@ -1,5 +1,6 @@
 import { utf8Length } from '../../kernel/text.ts'
-import type { Agent } from '../agents/index.ts'
+import type { Agent, AgentOutput } from '../agents/index.ts'
+import { frameTokens } from '../memory/index.ts'
 import {
   type Model,
   ModelFailure,
@@ -8,9 +9,8 @@ import {
   type ModelRequest,
   type ToolDescription,
 } from '../models/index.ts'
-import type { ContextSegment } from '../sessions/index.ts'
-import type { History } from './history.ts'
-import { outputInstructions } from './output.ts'
+import type { ContextSegment, Part } from '../sessions/index.ts'
+import { type History, sizeOf } from './history.ts'
 import type { Recollection } from './recollect.ts'
 
 export interface Assembled {
@@ -22,6 +22,14 @@ const tokensOf = (text: string): number => Math.ceil(utf8Length(text) / 4)
 
 /** Of an agent that says nothing: vendors count what is asked for against rate limits, and budgets reserve it. */
 const usualOutputTokens = 16_384
+
+/** The most that an agent lets a model say in one call. */
+export const outputBound = (agent: Agent, model: Model): number =>
+  Math.min(agent.maxOutputTokens ?? usualOutputTokens, model.maxOutputTokens)
+
+/** What follows the instructions of an agent with an output: not every vendor can promise the schema by itself. */
+const outputInstructions = ({ schema }: AgentOutput): string =>
+  `Your final answer is one JSON object and nothing else, without a code fence, valid against this JSON Schema:\n${JSON.stringify(schema)}`
 
 /** What every request of an agent begins with. */
 interface Preamble {
@@ -74,7 +82,7 @@ export function assemble(
   history: History,
   recollection: Recollection | null = null,
 ): Assembled {
-  const maxOutputTokens = Math.min(agent.maxOutputTokens ?? usualOutputTokens, model.maxOutputTokens)
+  const maxOutputTokens = outputBound(agent, model)
   const preamble = preambleOf(agent)
   const { instructionTokens } = preamble
   const tools = model.tools ? preamble.tools : noTools
@@ -150,6 +158,32 @@ function firstThatFits({ messages, tokens }: History, budget: number): number | 
   while (low < messages.length && messages[low]?.role !== 'user') low += 1
   return low < messages.length ? low : null
 }
+
+/** What a protocol puts around each message. */
+const framingBytes = 32
+
+/** About the bytes of an assembled request, and not fewer than its texts have: four for every token that was kept. */
+export function requestBytes({ messages, output }: ModelRequest, segments: readonly ContextSegment[]): number {
+  let bytes = framingBytes * (messages.length + 1)
+  let recalls = false
+  for (const { kept, source, tokens } of segments) {
+    if (!kept) continue
+    bytes += 4 * tokens
+    recalls ||= source === 'memory'
+  }
+  if (recalls) bytes += 4 * frameTokens
+  return output === undefined ? bytes : bytes + utf8Length(JSON.stringify(output.schema))
+}
+
+/** The same of a request with one new message and nothing before it. */
+export const firstRequestBytes = (agent: Agent, parts: readonly Part[]): number => {
+  const { instructionTokens, toolTokens } = preambleOf(agent)
+  return 4 * (instructionTokens + toolTokens + sizeOf(parts).tokens) + 2 * framingBytes
+}
+
+/** What a history adds to that. */
+export const historyBytes = ({ messages, tokens }: History): number =>
+  4 * (tokens.at(-1) ?? 0) + framingBytes * (messages.length + 1)
 
 const blind = new WeakMap<ModelMessage, ModelMessage>()
 

@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly authority?: TurnOptions['authority']
   /** What an open approval does to the turn. @default 'suspend' */
   readonly approvals?: TurnOptions['approvals']
+  /** The schedule that starts the turn, so that its budgets count. */
+  readonly schedule?: string
   /** Given and stored as the answer when no model answers. */
   readonly failureReply?: string
   /** Milliseconds the turn may run at a stretch. @default the limit of all turns */
@@ -42,6 +44,7 @@ export const runErrors = [
   'TURN_QUEUE_FULL',
   'TURN_DUPLICATE',
   'IDEMPOTENCY_MISMATCH',
+  'BUDGET_EXHAUSTED',
   'MESSAGE_INVALID',
   'MESSAGE_EMPTY',
   'MESSAGE_TOO_LONG',

@@ -5,6 +5,7 @@ import type { NewId } from '../../kernel/ids.ts'
 import type { Agent, Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { ConfigReader } from '../config/index.ts'
+import type { Accounting, BudgetCrossing } from '../costs/index.ts'
 import type { Memory } from '../memory/index.ts'
 import type { Models, ProviderGate } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
@@ -31,12 +32,15 @@ export interface LoopDependencies {
   /** Says which providers may be called. */
   readonly gate: ProviderGate
   readonly realtime: Realtime
+  readonly accounting: Accounting
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits
   /** This runtime's name in leases. */
   readonly instance: string
   readonly ready: Ready
+  /** Told of thresholds of budgets. */
+  crossed(crossings: readonly BudgetCrossing[]): void
   readonly memory: Memory
   /** How a tool calls operations for the owner of a turn. */
   callAs(owner: Owner): CallOperation

@@ -30,3 +30,11 @@ export class NotRecorded extends Error {
     this.name = 'NotRecorded'
   }
 }
+
+/** A model call that may not be made, with any model: nothing was sent. The cause tells why. */
+export class CallRefused extends Error {
+  constructor(cause: unknown) {
+    super('the model call was refused', { cause })
+    this.name = 'CallRefused'
+  }
+}

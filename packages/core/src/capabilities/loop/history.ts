@@ -129,7 +129,8 @@ interface Size {
   readonly tokens: number
 }
 
-function sizeOf(parts: readonly Part[]): Size {
+/** What the parts take of memory, and about what they take of a model's window. */
+export function sizeOf(parts: readonly Part[]): Size {
   let bytes = 0
   let pictures = 0
   let images = 0

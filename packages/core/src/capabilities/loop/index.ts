@@ -12,6 +12,7 @@ export type {
   NewApproval,
   NewToolCall,
   NewTurn,
+  Reserved,
   ResumedTurn,
   StartedTurn,
   ToolCallEnd,

@@ -8,10 +8,6 @@ import type { StepResult } from './step.ts'
 import type { TurnOutcome } from './turn-handle.ts'
 import type { TurnRun } from './turn-run.ts'
 
-/** What follows the instructions of an agent with an output: not every vendor can promise the schema by itself. */
-export const outputInstructions = ({ schema }: AgentOutput): string =>
-  `Your final answer is one JSON object and nothing else, without a code fence, valid against this JSON Schema:\n${JSON.stringify(schema)}`
-
 const refusal = 'Your answer is not what was asked for:'
 
 /**

@@ -3,7 +3,7 @@ import { isModelFailure, noUsage } from '../models/index.ts'
 import type { NewMessage, TurnError } from '../sessions/index.ts'
 import { runStep } from './candidates.ts'
 import { assemble } from './context.ts'
-import { loopErrors, NotRecorded } from './errors.ts'
+import { CallRefused, loopErrors, NotRecorded } from './errors.ts'
 import { refuseAnswer } from './output.ts'
 import { recollect } from './recollect.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
@@ -62,6 +62,9 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
       run.segments = segments
       return request
     },
+    reserve: (model, request) => run.costs.begin(step, model, request, run.segments),
+    cut: (said) => run.costs.cut(said),
+    paid: (result) => run.costs.finished(result),
     flush: () => run.flush(),
     failed: (model, failure) => run.input.report(failure, `model ${model.id}`),
     attempted: (attempt) => run.attempted(attempt),
@@ -91,18 +94,21 @@ async function completed(run: TurnRun, result: StepResult): Promise<Committed | 
     model: result.model.id,
     steps: run.steps,
     usage: run.usage,
-    cost: run.cost,
+    cost: run.costs.total,
     at: clock.now(),
   })
   return await run.commit({ status: 'completed', messages: [message], error: null })
 }
 
 /** `answer`: what the model had said, when the turn fails because of it. */
-async function failed(run: TurnRun, cause: unknown, answer: NewMessage | null = null): Promise<Committed> {
+async function failed(run: TurnRun, thrown: unknown, answer: NewMessage | null = null): Promise<Committed> {
   const { clock, live, started } = run.input
+  const refused = thrown instanceof CallRefused
+  const cause = refused ? thrown.cause : thrown
   const error = describe(cause)
   if (!isModelFailure(cause) && toKeelsonError(cause).kind === 'internal') run.input.report(cause, 'turn')
-  const reply = started.turn.options.failureReply
+  // No model was asked: to say that none has answered would be wrong.
+  const reply = refused ? null : started.turn.options.failureReply
   const messages = answer === null ? [] : [answer]
   if (reply !== null) {
     const step = run.steps + 1

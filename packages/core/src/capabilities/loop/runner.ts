@@ -1,5 +1,6 @@
 import type { Reach } from '../../kernel/context.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
+import { released } from '../costs/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { TurnEventBody } from '../sessions/index.ts'
 import type { LoopDependencies } from './dependencies.ts'
@@ -58,7 +59,7 @@ export interface Runner {
 }
 
 export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
-  const { approvals, clock, gate, histories, instance, limits, models, newId, realtime, report, store } = dependencies
+  const { approvals, clock, histories, instance, realtime, report, store } = dependencies
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
   const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
@@ -117,7 +118,9 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
         const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
-        const change = { at, status: 'failed', error: setup.error, log: live.takeLog(), toolCallEnds } as const
+        const settlements = started.reservation ? [released(started.reservation)] : []
+        const { error } = setup
+        const change = { at, status: 'failed', error, log: live.takeLog(), toolCallEnds, settlements } as const
         next = (await store.commit(lease, change)).next
         live.publish()
       } else {
@@ -130,18 +133,11 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           end(id, loopErrors.TURN_TIMEOUT({ message: `the turn took more than ${setup.turnMs} ms` })),
         )
         const turnRun = new TurnRun({
+          ...dependencies,
           ...setup,
-          gate,
-          models,
           started,
           history: loaded,
           live,
-          store,
-          clock,
-          newId,
-          limits,
-          memory: dependencies.memory,
-          callAs: dependencies.callAs,
           signal,
           toolSignal,
           stopping: stopping.signal,
@@ -149,7 +145,6 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           approvedBy: (approval) => approvals.get(reach, approval),
           catchUp: (sequence) => histories.read(loaded, reach, turn.session, sequence),
           cancel: () => cancel(id),
-          report,
         })
         next = await runTurn(turnRun, resumption?.leftover ?? null)
         waits = turnRun.waits
@@ -197,7 +192,8 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
   }
 
   const launchResumed = (resumed: ResumedTurn, reason: ResumeReason, decision: OutcomeDecision | null) => {
-    const { logSequence: stored, toolCalls, turn } = resumed
+    const { crossings = [], logSequence: stored, toolCalls, turn } = resumed
+    dependencies.crossed(crossings)
     launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
   }
 

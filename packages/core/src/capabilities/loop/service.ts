@@ -3,7 +3,7 @@ import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
-import type { ModelNeeds } from '../models/index.ts'
+import type { Model, ModelNeeds } from '../models/index.ts'
 import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
 import { needsOf } from './context.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
@@ -13,8 +13,10 @@ import { HistoryCache } from './history.ts'
 import { checkTurnMs } from './limits.ts'
 import { checkMessage } from './message.ts'
 import { outputOf } from './output.ts'
+import { refusalOf } from './refusals.ts'
 import { createRunner, type Runner } from './runner.ts'
-import type { Accepted, AcceptTurn } from './store.ts'
+import type { Accepted, AcceptTurn, NewTurn } from './store.ts'
+import { firstReservation, subjectOf } from './turn-costs.ts'
 import { type AcceptedTurn, TurnHandle, type TurnOutcome } from './turn-handle.ts'
 
 /** Where a turn belongs. */
@@ -23,6 +25,9 @@ interface Target {
   readonly session: string
   readonly newSession: AcceptTurn['newSession']
   readonly selection: Selection
+  readonly agent: Agent
+  /** The first that is tried. */
+  readonly model: Model | undefined
 }
 
 export interface Loop extends Implementation<typeof turnOperations> {
@@ -33,7 +38,8 @@ export interface Loop extends Implementation<typeof turnOperations> {
 }
 
 export function createLoop(dependencies: LoopDependencies): Loop {
-  const { agents, clock, config, instance, limits, models, newId, ready, realtime, sessions, store } = dependencies
+  const { accounting, agents, clock, config, instance, limits, models, newId, ready, realtime, sessions, store } =
+    dependencies
   const runner = createRunner({ ...dependencies, histories: new HistoryCache(sessions, limits.historyBytes) })
 
   async function accept(
@@ -50,16 +56,16 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     const agent = agents.within(content).find(agentId)
     const input = checkMessage(options.message, limits, continues !== null)
     const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
-    return outcomeOf(await offer(context.principal, agentId, generation, input, options, continues, target))
+    return outcomeOf(await offer(context.principal, generation, input, options, continues, target))
   }
 
   async function targetOf(context: CallContext, agent: Agent, options: RunOptions, needs: ModelNeeds): Promise<Target> {
     const owner = ownerOf(context.principal)
     const { session: id, scope } = options
     if (id === undefined && scope === undefined) {
-      const { selection } = models.select(agent.models, null, needs)
+      const { candidates, selection } = models.select(agent.models, null, needs)
       const fresh = newSession(agent.id, clock, newId)
-      return { owner, session: fresh.id, newSession: fresh, selection }
+      return { owner, session: fresh.id, newSession: fresh, selection, agent, model: candidates[0] }
     }
     const session =
       id === undefined
@@ -68,19 +74,20 @@ export function createLoop(dependencies: LoopDependencies): Loop {
             scope: checkName(scope ?? '', 'scope', longestScope),
           })
         : await sessionOf(context, agent.id, id, options)
-    const { selection } = models.select(agent.models, session.model, needs)
-    return { owner: session, session: session.id, newSession: null, selection }
+    const { candidates, selection } = models.select(agent.models, session.model, needs)
+    return { owner: session, session: session.id, newSession: null, selection, agent, model: candidates[0] }
   }
 
   function offer(
     principal: Principal,
-    agent: string,
     generation: number,
     input: readonly Part[],
     options: RunOptions,
     continues: string | null,
-    { owner, session, newSession, selection }: Target,
+    target: Target,
   ): Promise<Accepted> {
+    const { owner, session, newSession, selection } = target
+    const agent = target.agent.id
     const { refuseDuplicateWithinMs: window, idempotencyKey } = options
     const inputHash = sha256('sha256', JSON.stringify([agent, input]))
     // An approved call is carried out once, whoever asks.
@@ -89,26 +96,29 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     // Of what was asked for, not of what it led to: repeated later, it might lead to another session.
     const hash = JSON.stringify([options.session ?? null, options.scope ?? null, inputHash])
     const createdAt = clock.now()
+    const turn: NewTurn = {
+      id: newId(),
+      session,
+      agent,
+      generation,
+      options: {
+        authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
+        approvals: options.approvals ?? 'suspend',
+        failureReply: options.failureReply ?? null,
+        continues,
+        ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
+        ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+      },
+      selection,
+      userMessage: newId(),
+      input,
+      createdAt,
+    }
+    const { tenant, subject } = owner
     return store.accept(
-      { tenant: owner.tenant, subject: owner.subject },
+      { tenant, subject },
       {
-        turn: {
-          id: newId(),
-          session,
-          agent,
-          generation,
-          options: {
-            authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
-            approvals: options.approvals ?? 'suspend',
-            failureReply: options.failureReply ?? null,
-            continues,
-            ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
-          },
-          selection,
-          userMessage: newId(),
-          input,
-          createdAt,
-        },
+        turn,
         newSession,
         instance,
         whenBusy: options.whenBusy ?? 'wait',
@@ -117,8 +127,17 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         inputHash,
         refuseDuplicateSince: window === undefined ? null : createdAt - window,
         idempotency: key === null ? null : { key, hash },
+        ...budgetsFor({ ...turn, tenant, subject }, target),
       },
     )
+  }
+
+  /** Money for the first step. What history it will have is known of a new session alone: any other sets it aside later. */
+  function budgetsFor(turn: NewTurn & Owner, { agent, model, newSession }: Target) {
+    const reservation = model && firstReservation(accounting, subjectOf(turn, 1), agent, model, turn.input)
+    if (!reservation || turn.options.continues !== null) return undefined
+    const { windows: budgets } = reservation
+    return newSession === null ? { budgets } : { budgets, reservation }
   }
 
   async function sessionOf({ principal }: CallContext, agent: string, id: string, { sameAgent }: RunOptions) {
@@ -135,18 +154,8 @@ export function createLoop(dependencies: LoopDependencies): Loop {
       case 'queued':
       case 'repeated':
         return { turn: accepted.turn, live: null, repeated: accepted.outcome === 'repeated' }
-      case 'key-mismatch':
-        throw loopErrors.IDEMPOTENCY_MISMATCH()
-      case 'busy':
-        throw loopErrors.SESSION_BUSY()
-      case 'queue-full':
-        throw loopErrors.TURN_QUEUE_FULL()
-      case 'duplicate':
-        throw loopErrors.TURN_DUPLICATE()
-      case 'no-session':
-        throw sessionErrors.SESSION_NOT_FOUND()
-      case 'session-closed':
-        throw sessionErrors.SESSION_CLOSED()
+      default:
+        throw refusalOf(accepted, clock.now())
     }
   }
 

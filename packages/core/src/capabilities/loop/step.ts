@@ -1,5 +1,13 @@
 import type { Clock } from '../../kernel/clock.ts'
-import { type Model, ModelFailure, type ModelPart, type ModelRequest, noUsage, type Provider } from '../models/index.ts'
+import {
+  type CapacityMeter,
+  type Model,
+  ModelFailure,
+  type ModelPart,
+  type ModelRequest,
+  noUsage,
+  type Provider,
+} from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Part, Usage } from '../sessions/index.ts'
 import type { TurnLimits } from './limits.ts'
@@ -29,6 +37,13 @@ export interface AttemptInput {
   request(model: Model): ModelRequest
   /** Who answers: the model's provider, with the key of the turn's tenant if it has set one. */
   providerOf(model: Model): Provider | Promise<Provider>
+  /** Sets money aside for one attempt. Rejects with `CallRefused`; undefined when there is nothing to wait for. */
+  reserve(model: Model, request: ModelRequest): Promise<void> | undefined
+  /** The attempt came to nothing after it had said so many characters. */
+  cut(said: number): void
+  /** The attempt was answered. Returns the result with a usage that can be counted, whatever the provider says. */
+  paid(result: StepResult): StepResult
+  readonly meter: CapacityMeter
   readonly live: LiveTurn
   readonly limits: TurnLimits
   readonly clock: Clock
@@ -38,10 +53,17 @@ export interface AttemptInput {
   flush(): Promise<void>
 }
 
-/** One call of one model. Throws a `ModelFailure` or whatever the provider throws, or the abort reason. */
+/**
+ * One call of one model. Throws a `ModelFailure` or whatever the provider throws, the abort reason, or `CallRefused` when
+ * the call may not be made.
+ */
 export async function runAttempt(input: AttemptInput, model: Model): Promise<StepResult> {
   const { clock, limits, live, signal, step } = input
   const request = input.request(model)
+  const reserving = input.reserve(model, request)
+  if (reserving !== undefined) await reserving
+  // Not before: a caller whose budget is used up takes no capacity from others.
+  input.meter.called(model)
   const aborter = new AbortController()
   const answer = { text: '', thoughts: [] as Thought[], calls: [] as StepCall[] }
   let reasoning = ''
@@ -137,6 +159,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
     })
   } catch (error) {
     aborter.abort(error)
+    input.cut(length)
     throw error
   } finally {
     stopWatching()
@@ -145,7 +168,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
   }
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
   if (reasoning !== '') answer.thoughts.push({ type: 'reasoning', text: reasoning })
-  return { model, ...answer, calls: distinct(answer.calls), reason, usage }
+  return input.paid({ model, ...answer, calls: distinct(answer.calls), reason, usage })
 }
 
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */

@@ -1,5 +1,6 @@
 import type { Owner, Reach } from '../../kernel/context.ts'
 import type { Json } from '../../kernel/json.ts'
+import type { BudgetCrossing, BudgetWindow, Charges, LedgerEntry, Reservation, Settlement } from '../costs/index.ts'
 import type {
   ContextSegment,
   NewMessage,
@@ -28,6 +29,8 @@ export interface StartedTurn {
   readonly lease: Lease
   /** Sequence of the session's newest message: that of the turn's user message when it has just started. */
   readonly lastSequence: number
+  /** Money that is set aside for its first step already. */
+  readonly reservation?: Reservation
 }
 
 export interface NewTurn {
@@ -59,6 +62,10 @@ export interface AcceptTurn {
   readonly refuseDuplicateSince: number | null
   /** Unique per owner. The same key with the same hash is the same turn; with another hash it is an error. */
   readonly idempotency: { readonly key: string; readonly hash: string } | null
+  /** Budgets of which one that is used up refuses the turn. */
+  readonly budgets?: readonly BudgetWindow[]
+  /** Set aside when the turn starts at once and every budget has room. */
+  readonly reservation?: Reservation
 }
 
 export type Accepted =
@@ -67,6 +74,7 @@ export type Accepted =
   /** The idempotency key was seen before, with the same hash. */
   | { readonly outcome: 'repeated'; readonly turn: Turn }
   | { readonly outcome: 'key-mismatch' | 'busy' | 'queue-full' | 'duplicate' | 'no-session' | 'session-closed' }
+  | { readonly outcome: 'budget-exhausted'; readonly budget: BudgetWindow }
 
 export interface NewToolCall {
   readonly id: string
@@ -126,6 +134,11 @@ export interface TurnCommit {
   readonly usage?: Usage
   readonly cost?: number | null
   readonly error?: TurnError | null
+  /** Model calls that have ended: written to the ledger and its roll-ups. */
+  readonly ledger?: readonly LedgerEntry[]
+  readonly settlements?: readonly Settlement[]
+  /** For the step that comes next. Set aside after the settlements, when every budget has room. */
+  readonly reservation?: Reservation
 }
 
 export interface Committed {
@@ -134,6 +147,20 @@ export interface Committed {
   readonly next: StartedTurn | null
   /** Somebody asked for this turn to be cancelled. */
   readonly cancelRequested: boolean
+  /** Present when reservations were settled or asked for. */
+  readonly money?: {
+    /** The reservation that was asked for is made. */
+    readonly reserved: boolean
+    /** Thresholds of budgets that what was settled has reached. */
+    readonly crossings: readonly BudgetCrossing[]
+  }
+}
+
+/** What becomes of a step's wish for money. */
+export interface Reserved {
+  /** The budget that has no room; nothing was written then. */
+  readonly refused: BudgetWindow | null
+  readonly crossings: readonly BudgetCrossing[]
 }
 
 /** A turn that somebody else began, with what it had done by its last commit point. */
@@ -141,6 +168,8 @@ export interface ResumedTurn extends StartedTurn {
   readonly toolCalls: readonly ToolCall[]
   /** Position of the last stored event. */
   readonly logSequence: number
+  /** Thresholds of budgets that the settling of its reservations has reached. */
+  readonly crossings?: readonly BudgetCrossing[]
 }
 
 /**
@@ -156,6 +185,13 @@ export interface LoopStore {
 
   /** C2 to Cn. Atomic and fenced. */
   commit(lease: Lease, change: TurnCommit): Promise<Committed>
+
+  /**
+   * Writes what earlier attempts of the step have cost, settles their reservations, and sets money aside for the next
+   * one: all of it, or nothing when a budget has no room. Atomic and fenced; however many ask at once, no budget is
+   * given away twice.
+   */
+  reserve(lease: Lease, reservation: Reservation, charges: Charges): Promise<Reserved>
 
   /** Appends to the log between commit points. Fenced. */
   flush(lease: Lease, log: string): Promise<void>
@@ -173,13 +209,14 @@ export interface LoopStore {
 
   /**
    * Leases a `waiting` or `interrupted` turn that nobody runs, or anew a running one that this instance already holds.
-   * Null when it is in another state, held by another instance, or its session answers another turn.
+   * Null when it is in another state, held by another instance, or its session answers another turn. Reservations that
+   * the turn still has are settled at their amount: whether their calls were made nobody knows.
    */
   resume(turn: string, instance: string, at: number): Promise<ResumedTurn | null>
 
   /**
    * Leases up to `limit` turns that are running under an instance whose heartbeat is older than `staleBefore`, and
-   * starts queued turns of sessions that nobody holds.
+   * starts queued turns of sessions that nobody holds. Reservations are settled as by `resume`.
    */
   takeOver(instance: string, staleBefore: number, at: number, limit: number): Promise<ResumedTurn[]>
 

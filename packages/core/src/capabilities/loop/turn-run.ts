@@ -4,8 +4,9 @@ import { isKeelsonError } from '../../kernel/errors.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agent } from '../agents/index.ts'
 import type { Approval } from '../approvals/index.ts'
+import type { Accounting, BudgetCrossing } from '../costs/index.ts'
 import type { Memory } from '../memory/index.ts'
-import { costOf, type Model, type Models, type ProviderGate } from '../models/index.ts'
+import type { Model, Models, ProviderGate } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { ContextSegment, ModelAttempt, NewMessage, Part, Selection, Usage } from '../sessions/index.ts'
 import type { CallOperation } from '../tools/index.ts'
@@ -16,6 +17,7 @@ import { pause } from './pause.ts'
 import type { Recollection } from './recollect.ts'
 import type { StepResult } from './step.ts'
 import type { Committed, LoopStore, StartedTurn, TurnCommit } from './store.ts'
+import { TurnCosts } from './turn-costs.ts'
 
 export interface RunTurn {
   readonly started: StartedTurn
@@ -29,6 +31,7 @@ export interface RunTurn {
   readonly history: History
   readonly live: LiveTurn
   readonly store: LoopStore
+  readonly accounting: Accounting
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits
@@ -47,6 +50,8 @@ export interface RunTurn {
   catchUp(lastSequence: number): Promise<void>
   /** Aborts `signal` and `toolSignal`: a cancel was asked for on another instance. */
   cancel(): void
+  /** Told of thresholds of budgets. */
+  crossed(crossings: readonly BudgetCrossing[]): void
   report(error: unknown, where: string): void
 }
 
@@ -66,7 +71,7 @@ export class TurnRun {
   readonly input: RunTurn
   steps: number
   usage: Usage
-  cost: number | null
+  readonly costs: TurnCosts
   model: string | null
   segments: readonly ContextSegment[] = []
   /** What the model is given of its user's memory, with the message it belongs to. */
@@ -84,22 +89,25 @@ export class TurnRun {
     this.input = input
     this.steps = turn.steps
     this.usage = turn.usage
-    this.cost = turn.cost
+    this.costs = new TurnCosts(input)
     this.model = turn.model
     this.#selection = turn.selection
   }
 
   /** One commit point: what is given, the events staged since the last one, and the totals. Then readers see them. */
-  async commit(change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost'>): Promise<Committed> {
+  async commit(
+    change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost' | 'ledger' | 'settlements'>,
+  ): Promise<Committed> {
     const { clock, history, live, started, store } = this.input
     const { messages = [], status } = change
     const full: { -readonly [Key in keyof TurnCommit]: TurnCommit[Key] } = {
       ...change,
+      ...this.costs.take(status !== undefined),
       at: clock.now(),
       log: live.takeLog(),
       steps: this.steps,
       usage: this.usage,
-      cost: this.cost,
+      cost: this.costs.total,
     }
     if (this.model !== null) full.model = this.model
     if (this.segments.length > 0) full.context = this.segments
@@ -118,6 +126,7 @@ export class TurnRun {
     }
     this.#attempted = false
     live.publish()
+    if (committed.money) this.costs.committed(committed.money, change.reservation)
     if (committed.cancelRequested && status === undefined) this.input.cancel()
     this.waits = status === 'waiting'
     return this.waits && committed.cancelRequested ? await this.#cancelWaiting(committed) : committed
@@ -173,14 +182,11 @@ export class TurnRun {
     this.#attempted = true
   }
 
-  /** Returns the cost of the step. */
+  /** Adds a step to the totals. Returns what it has cost. */
   count({ usage, model }: StepResult): number | null {
     const before = this.usage
-    const cost = costOf(usage, model.price)
-    const first = this.model === null
     this.steps += 1
     this.model = model.id
-    this.cost = first ? cost : cost === null || this.cost === null ? null : this.cost + cost
     this.usage = {
       input: before.input + usage.input,
       cacheRead: before.cacheRead + usage.cacheRead,
@@ -188,7 +194,7 @@ export class TurnRun {
       output: before.output + usage.output,
       reasoning: before.reasoning + usage.reasoning,
     }
-    return cost
+    return this.costs.ofStep()
   }
 
   /** Stores what the step has said so far. What cannot be stored now is stored with what comes next. */

@@ -65,7 +65,7 @@ export async function finishStep(
   calls: readonly ExecuteInput[],
   waits: boolean,
 ): Promise<Committed | null> {
-  const { clock, history, limits, live, started, toolSignal } = run.input
+  const { agent, candidates, clock, history, limits, live, started, toolSignal } = run.input
   const ends = [...known]
   let unstored: RanCall[] = []
   let open = calls.length
@@ -99,7 +99,8 @@ export async function finishStep(
       run.message('user', [{ type: 'text', text: 'The calls that had been interrupted have their results now.' }]),
     )
   }
-  await run.commit({ toolCallEnds: unstored, messages })
+  const reservation = run.costs.next(run.steps + 1, agent, candidates[0], history, messages)
+  await run.commit({ toolCallEnds: unstored, messages, ...(reservation && { reservation }) })
   return null
 }
 

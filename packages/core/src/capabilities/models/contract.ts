@@ -86,11 +86,18 @@ export const modelOperations = {
    * counts more than what is found. A provider that fails does not stop the others.
    */
   discover: operation<void, DiscoveredModels>({ auth: 'operator', effect: 'write', errors: [] }),
-  /** Vectors of texts, in their order. `model` is `provider/model`. Nothing is stored. */
+  /** Vectors of texts, in their order. `model` is `provider/model`. Stored in the ledger alone; budgets limit it. */
   embed: operation<{ model: string } & EmbeddingRequest, Embedded>({
     auth: 'caller',
     effect: 'write',
-    errors: ['MODEL_UNKNOWN', 'MODEL_UNFIT', 'MODEL_INPUT_INVALID', 'MODEL_FAILED'],
+    errors: [
+      'MODEL_UNKNOWN',
+      'MODEL_UNFIT',
+      'MODEL_INPUT_INVALID',
+      'MODEL_FAILED',
+      'BUDGET_EXHAUSTED',
+      'BUDGET_PRICE_UNKNOWN',
+    ],
   }),
   /** The text of speech. `model` is `provider/model`. Nothing is stored. */
   transcribe: operation<{ model: string } & TranscriptionRequest, Transcript>({
@@ -106,9 +113,13 @@ export const modelOperations = {
   selections: operation<Window, readonly TurnSelection[]>(read),
   /** What was used of each provider's capacity in the last minute, on this instance. */
   capacity: operation<void, readonly CapacityUse[]>(read),
-  /** One call outside any turn, e.g. to name a session. Nothing is stored. */
+  /** One call outside any turn, e.g. to name a session. Stored in the ledger alone; budgets limit it. */
   complete: operation<
     { models: readonly string[]; instructions: string; prompt: string; maxOutputTokens: number },
     Completion
-  >({ auth: 'caller', effect: 'write', errors: ['MODEL_UNKNOWN', 'MODEL_FAILED', 'MODEL_UNAVAILABLE'] }),
+  >({
+    auth: 'caller',
+    effect: 'write',
+    errors: ['MODEL_UNKNOWN', 'MODEL_FAILED', 'MODEL_UNAVAILABLE', 'BUDGET_EXHAUSTED', 'BUDGET_PRICE_UNKNOWN'],
+  }),
 }

@@ -1,10 +1,10 @@
 export type { CapacityMeter, CapacityUse } from './capacity.ts'
+export type { ChargeCall } from './charge.ts'
 export type { Completion, DiscoveredModels, ProviderOffer, RegisteredModel, RegisteredProvider } from './contract.ts'
 export { modelErrors, modelOperations } from './contract.ts'
 export type { Admission, ProviderGate } from './gate.ts'
 export { admitted } from './gate.ts'
 export type { Model } from './model.ts'
-export { costOf } from './model.ts'
 export type {
   Capacity,
   Embedded,

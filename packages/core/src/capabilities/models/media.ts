@@ -1,9 +1,11 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { CallContext } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
+import type { ChargeCall } from './charge.ts'
 import { modelErrors, type modelOperations } from './contract.ts'
 import type { KeyedProviders } from './keyed.ts'
-import { isModelFailure, type Provider } from './provider.ts'
+import type { Model } from './model.ts'
+import { isModelFailure, noUsage } from './provider.ts'
 
 const mostInputs = 10_000
 const mostInputBytes = 8 * 2 ** 20
@@ -11,16 +13,20 @@ const mostInputBytes = 8 * 2 ** 20
 const mostAudioBytes = 25 * 2 ** 20
 const timeoutMs = 300_000
 
-type Find = (id: string) => { readonly name: string; readonly prefix: string; readonly provider: Provider } | null
+type Find = (id: string) => Model | null
 
 const invalid = (message: string) => modelErrors.MODEL_INPUT_INVALID({ message })
 
-/** Texts to vectors and speech to text, by the provider of the model. Nothing is tried again or elsewhere. */
+/**
+ * Texts to vectors and speech to text, by the provider of the model. Nothing is tried again or elsewhere. Vectors are paid
+ * for like any call; transcripts are not yet: most are billed by time, which no rate card has.
+ */
 export function createMedia(
   find: Find,
+  charge: ChargeCall,
   keyed: KeyedProviders['of'],
 ): Pick<Implementation<typeof modelOperations>, 'embed' | 'transcribe'> {
-  const providerOf = (id: string) => {
+  const modelOf = (id: string) => {
     const found = find(id)
     if (!found) throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${id}` })
     return found
@@ -39,18 +45,25 @@ export function createMedia(
 
   return {
     async embed(context, { model, inputs, dimensions }) {
-      checkInputs(inputs)
+      const bytes = checkInputs(inputs)
       if (dimensions !== undefined && !(Number.isSafeInteger(dimensions) && dimensions > 0)) {
         throw invalid('dimensions is a whole number from 1')
       }
-      const found = providerOf(model)
-      if (!found.provider.embed)
+      const found = modelOf(model)
+      if (!found.provider.embed) {
         throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} makes no embeddings` })
+      }
       const request = { inputs, ...(dimensions === undefined ? {} : { dimensions }) }
-      return await call(context, async (signal) => {
+      const charged = await charge(context.principal, found, bytes, 0)
+      const embedded = await call(context, async (signal) => {
         const provider = await keyed(found, context.principal.tenant)
         return await required(provider.embed).call(provider, found.name, request, signal)
+      }).catch(async (error) => {
+        await charged.failed(0)
+        throw error
       })
+      await charged.finished({ ...noUsage, input: embedded.tokens }, 0)
+      return embedded
     },
 
     async transcribe(context, { model, ...request }) {
@@ -60,7 +73,7 @@ export function createMedia(
       if (typeof mediaType !== 'string' || !/^audio\/[\w.+-]+(;.{0,100})?$/.test(mediaType)) {
         throw invalid('mediaType is that of audio, e.g. audio/mpeg')
       }
-      const found = providerOf(model)
+      const found = modelOf(model)
       if (!found.provider.transcribe)
         throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} does not transcribe` })
       return await call(context, async (signal) => {
@@ -77,7 +90,8 @@ function required<Ability>(ability: Ability | undefined): Ability {
   return ability
 }
 
-function checkInputs(inputs: readonly string[]): void {
+/** Returns their bytes. */
+function checkInputs(inputs: readonly string[]): number {
   if (!Array.isArray(inputs) || inputs.length === 0 || inputs.length > mostInputs) {
     throw invalid(`inputs is a list of 1 to ${mostInputs} texts`)
   }
@@ -87,4 +101,5 @@ function checkInputs(inputs: readonly string[]): void {
     bytes += utf8Length(text)
   }
   if (bytes > mostInputBytes) throw invalid(`the inputs have at most ${mostInputBytes} bytes together`)
+  return bytes
 }

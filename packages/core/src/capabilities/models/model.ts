@@ -1,4 +1,3 @@
-import type { Usage } from '../sessions/index.ts'
 import type { Metered } from './capacity.ts'
 import type { ModelInfo, ModelPrice, Provider } from './provider.ts'
 
@@ -34,14 +33,3 @@ export const modelOf = (id: string, name: string, provider: Provider, info: Mode
   capacity: info?.capacity ?? unlimited,
   providerCapacity: provider.capacity ?? unlimited,
 })
-
-/** Pico-dollars of a call, each bucket at its own price; null when the price is unknown. */
-export function costOf(usage: Usage, price: ModelPrice | null): number | null {
-  if (!price) return null
-  return Math.ceil(
-    usage.input * price.input +
-      usage.cacheRead * (price.cacheRead ?? price.input) +
-      usage.cacheWrite * (price.cacheWrite ?? price.input) +
-      (usage.output + usage.reasoning) * price.output,
-  )
-}

@@ -4,6 +4,7 @@ import { reachOf } from '../../kernel/context.ts'
 import type { Selection, SessionStore } from '../sessions/index.ts'
 import { offerOf } from './available.ts'
 import { CapacityMeter } from './capacity.ts'
+import type { ChargeCall } from './charge.ts'
 import { completeOnce } from './complete.ts'
 import { modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
 import { Discovery, modelId } from './discovery.ts'
@@ -31,13 +32,15 @@ export interface Models extends Implementation<typeof modelOperations> {
 export interface ModelsDependencies {
   readonly providers: readonly Provider[]
   readonly gate: ProviderGate
+  /** For calls outside of turns. */
+  readonly charge: ChargeCall
   readonly sessions: Pick<SessionStore, 'selections'>
   readonly clock: Clock
   readonly keyOf: KeySource
 }
 
 /** The registry of providers. A provider with the id `*` serves every prefix that no other one does. */
-export function createModels({ providers, gate, sessions, clock, keyOf }: ModelsDependencies): Models {
+export function createModels({ providers, gate, charge, sessions, clock, keyOf }: ModelsDependencies): Models {
   const byId = new Map<string, Provider>()
   for (const provider of providers) {
     if (!/^(\*|[\w.-]+)$/.test(provider.id)) {
@@ -93,7 +96,7 @@ export function createModels({ providers, gate, sessions, clock, keyOf }: Models
     providerOf,
     meter,
     prefixes,
-    ...createMedia(find, providerOf),
+    ...createMedia(find, charge, providerOf),
 
     candidatesOf(selection, models) {
       const candidates = orderOf(selection, models).flatMap((id) => find(id) ?? [])
@@ -134,15 +137,12 @@ export function createModels({ providers, gate, sessions, clock, keyOf }: Models
 
     capacity: () => prefixes.map((prefix) => meter.use(prefix, byId.get(prefix)?.capacity ?? {})),
 
-    complete: async ({ principal: { tenant }, signal }, { models, ...call }) =>
-      await completeOnce({
-        ...call,
-        candidates: select(models, null).candidates,
-        providerOf: (model) => providerOf(model, tenant),
-        signal,
-        gate,
-        capacity: meter,
-      }),
+    async complete({ principal, signal }, { models, ...call }) {
+      const { candidates } = select(models, null)
+      const keyed = (model: Model) => providerOf(model, principal.tenant)
+      const given = { ...call, principal, candidates, signal, providerOf: keyed }
+      return await completeOnce({ ...given, gate, charge, capacity: meter })
+    },
   }
 }
 

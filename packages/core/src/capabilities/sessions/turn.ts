@@ -95,6 +95,8 @@ export interface TurnOptions {
   readonly continues: string | null
   /** Milliseconds the turn may run at a stretch; the limit of all turns when left out. */
   readonly turnMs?: number
+  /** The schedule that started this turn; absent when none did. */
+  readonly schedule?: string
 }
 
 export interface TurnError {

@@ -40,9 +40,10 @@ const worded: Readonly<Record<string, (error: KeelsonError) => Failure>> = {
   CONFIG_INVALID: ({ message }) => plain(400, message),
   MODEL_UNKNOWN: () => plain(503, 'no model provider is configured'),
   TURN_FAILED: ({ details, message, retryAfterMs }) => {
-    if (!isProviderFailure(String(details?.['reason']))) return plain(500, message)
+    const reason = String(details?.['reason'])
+    const status = isProviderFailure(reason) ? 502 : reason === 'BUDGET_EXHAUSTED' ? 429 : 500
     const headers = retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }
-    return { ...plain(502, upstreamError), headers }
+    return { ...plain(status, status === 502 ? upstreamError : message), headers }
   },
   TURN_TIMEOUT: () => plain(502, upstreamError),
   TURN_CANCELLED: ({ message }) => plain(500, message),

@@ -6,19 +6,12 @@ import type { Client } from '../../runtime.ts'
 import { checkText, roboticusErrors } from './errors.ts'
 import { sqliteUtc, sqliteUtcText } from './formats.ts'
 import type { Settings } from './options.ts'
+import { page } from './page.ts'
 import { titleMaker } from './titles.ts'
-import { limitOf, wholeNumber } from './whole-number.ts'
 
 const section = 'Sessions'
 const longestName = 256
 const longestMessage = 4096
-const usualLimit = 200
-const mostAtOnce = 500
-
-const page = z.object({
-  limit: limitOf(usualLimit, mostAtOnce),
-  offset: wholeNumber.optional().transform((offset) => Math.min(Math.max(offset ?? 0, 0), Number.MAX_SAFE_INTEGER)),
-})
 
 const sessionAnswer = z.strictObject({
   id: z.uuid(),

@@ -13,6 +13,7 @@ import { observatoryRoutes } from './observatory.ts'
 import { type RoboticusOptions, settingsOf } from './options.ts'
 import { providerRoutes } from './providers.ts'
 import { sessionRoutes } from './sessions.ts'
+import { statsRoutes } from './stats.ts'
 import { websocketRoutes } from './websocket.ts'
 
 export type { RoboticusOptions } from './options.ts'
@@ -44,6 +45,7 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
       ...breakerRoutes(),
       ...observatoryRoutes(),
       ...approvalRoutes(),
+      ...statsRoutes(),
       ...websocketRoutes(),
     ],
     bodyLimit,

@@ -83,6 +83,8 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
   const budget: number = context.token_budget
   const tools = need(await client.GET('/api/turns/{id}/tools', { params: turn })).tool_calls
   const selection = need(await client.GET('/api/turns/{id}/model-selection', { params: turn }))
+  const costs = need(await client.GET('/api/stats/costs', { params: { query: { limit: '1', offset: '0' } } })).costs
+  const tokensIn: number | undefined = costs[0]?.tokens_in
 
   const ticket = need(await client.POST('/api/ws-ticket', {}))
   const socket = await client.GET('/ws', { params: { query: { ticket: ticket.ticket } } })
@@ -110,6 +112,7 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
     budget,
     tools: tools.length,
     selected: selection.selected_model,
+    tokensIn,
     expiresIn: ticket.expires_in,
     socket: socket.response.status,
     refusal,

@@ -1,0 +1,28 @@
+export type { Accounting, OpenCall } from './accounting.ts'
+export { released } from './accounting.ts'
+export type {
+  BudgetCrossing,
+  BudgetDefinition,
+  BudgetPeriod,
+  BudgetScope,
+  BudgetWindow,
+  CallSubject,
+} from './budget.ts'
+export { exhausted, usd } from './budget.ts'
+export type { BudgetState, CostReport } from './contract.ts'
+export { costOperations } from './contract.ts'
+export { costErrors } from './errors.ts'
+export type { PriceSource, Rate, RateCard, Rates, TieredRate } from './rate-card.ts'
+export type {
+  BudgetRow,
+  ChargeOutcome,
+  Charges,
+  CostReportRow,
+  CostStore,
+  EntryFilter,
+  Grouping,
+  LedgerEntry,
+  ReportQuery,
+  Reservation,
+  Settlement,
+} from './store.ts'
