@@ -7,7 +7,12 @@ import type { BreakerOptions } from './capabilities/breakers/index.ts'
 import { policyOf } from './capabilities/breakers/policy.ts'
 import { createBreakers } from './capabilities/breakers/service.ts'
 import { surfacesSection } from './capabilities/config/documents.ts'
-import { type ConfigSection, emptyContent, type SettingDefinitions } from './capabilities/config/index.ts'
+import {
+  type ConfigSection,
+  type ConfigSnapshot,
+  emptyContent,
+  type SettingDefinitions,
+} from './capabilities/config/index.ts'
 import { createProviderKeys } from './capabilities/config/provider-keys.ts'
 import { createConfig } from './capabilities/config/service.ts'
 import { createSettings } from './capabilities/config/setting-values.ts'
@@ -17,9 +22,9 @@ import type { ConnectorDriver } from './capabilities/connectors/index.ts'
 import { connectorsSection } from './capabilities/connectors/section.ts'
 import { createConnectors } from './capabilities/connectors/service.ts'
 import { createAccounting } from './capabilities/costs/accounting.ts'
-import { compileBudgets } from './capabilities/costs/budget.ts'
 import type { BudgetCrossing, BudgetDefinition, PriceSource } from './capabilities/costs/index.ts'
 import { checkPrices, createPrices } from './capabilities/costs/rate-card.ts'
+import { createBudgets } from './capabilities/costs/section.ts'
 import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
 import { loopErrors, type TurnLimits } from './capabilities/loop/index.ts'
@@ -147,11 +152,21 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const ready = () => (state === 'started' ? undefined : start())
 
   checkPrices(options.providers)
-  const budgets = compileBudgets(options.budgets ?? [])
-  const budgetsOf = () => budgets
+  const budgets = createBudgets(options.budgets ?? [])
   const prices = createPrices(options.prices ?? null, () => clock.now())
-  const accounting = createAccounting({ prices, budgetsOf, clock, newId })
-  const costs = createCosts({ store: store.costs, accounting, budgetsOf, clock, instance, crossed })
+  const accounting = createAccounting({ prices, clock, newId })
+  const costs = createCosts({
+    store: store.costs,
+    accounting,
+    budgetsOf(tenant) {
+      const active = config.reader.active(tenant)
+      const within = ({ content }: ConfigSnapshot) => budgets.within(tenant, content)
+      return active instanceof Promise ? active.then(within) : within(active)
+    },
+    clock,
+    instance,
+    crossed,
+  })
   const breakers = createBreakers({
     store: store.breakers,
     policy: policyOf(options.breakers),
@@ -188,6 +203,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     agents.section,
     toolsSection(agents.tools),
     connectorsSection({ driver: options.connectors, allowProcesses }),
+    budgets.section,
     settingsSection(definitions),
     surfacesSection,
   ]
@@ -237,6 +253,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     gate: breakers,
     realtime,
     accounting,
+    budgets,
     crossed,
     clock,
     newId,

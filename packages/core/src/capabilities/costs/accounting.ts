@@ -2,7 +2,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Model } from '../models/index.ts'
 import type { Usage } from '../sessions/index.ts'
-import { applying, type Budget, type CallSubject, windowsOf } from './budget.ts'
+import { applying, type CallSubject, windowsOf } from './budget.ts'
 import { costErrors } from './errors.ts'
 import { costOf, mostOf, type Prices, type RateCard } from './rate-card.ts'
 import type { ChargeOutcome, LedgerEntry, Reservation, Settlement } from './store.ts'
@@ -26,8 +26,6 @@ export interface EndedCall {
 
 /** Prices model calls: before them what they may cost, after them what they did. */
 export interface Accounting {
-  /** True when some budget may limit calls of this generation. */
-  limits(generation: number): boolean
   /** Throws `BUDGET_PRICE_UNKNOWN`. */
   open(subject: CallSubject, model: Model, requestBytes: number, maxOutputTokens: number): OpenCall
   /** `usage` is what the provider says, whatever that is. */
@@ -46,12 +44,11 @@ export const released = ({ amount, id, windows }: Reservation): Settlement => ({
 
 export interface AccountingDependencies {
   readonly prices: Prices
-  budgetsOf(generation: number): readonly Budget[]
   readonly clock: Clock
   readonly newId: NewId
 }
 
-export function createAccounting({ budgetsOf, clock, newId, prices }: AccountingDependencies): Accounting {
+export function createAccounting({ clock, newId, prices }: AccountingDependencies): Accounting {
   function entryOf(
     { card, model, reservation, subject }: OpenCall,
     usage: Usage,
@@ -91,15 +88,12 @@ export function createAccounting({ budgetsOf, clock, newId, prices }: Accounting
   }
 
   return {
-    limits: (generation) => budgetsOf(generation).length > 0,
-
     open(subject, model, requestBytes, maxOutputTokens) {
       const at = clock.now()
       const card = prices.card(model, at)
       const plain: OpenCall = { subject, model, card, requestBytes, reservation: null }
-      const all = budgetsOf(subject.generation)
-      if (all.length === 0) return plain
-      const budgets = applying(all, subject, model.id)
+      if (subject.budgets.length === 0) return plain
+      const budgets = applying(subject.budgets, subject, model.id)
       const closed = card === null && budgets.find(({ unknownPrice }) => unknownPrice === 'refuse')
       if (closed) {
         throw costErrors.BUDGET_PRICE_UNKNOWN({

@@ -61,7 +61,8 @@ export interface CallSubject extends Owner {
   readonly step: number
   readonly agent: string | null
   readonly schedule: string | null
-  readonly generation: number
+  /** All that may limit it. */
+  readonly budgets: readonly Budget[]
 }
 
 const scopes: readonly string[] = ['tenant', 'subject', 'agent', 'model', 'session', 'schedule']

@@ -1,6 +1,7 @@
 export type { Accounting, OpenCall } from './accounting.ts'
 export { released } from './accounting.ts'
 export type {
+  Budget,
   BudgetCrossing,
   BudgetDefinition,
   BudgetPeriod,
@@ -13,6 +14,7 @@ export type { BudgetState, CostReport } from './contract.ts'
 export { costOperations } from './contract.ts'
 export { costErrors } from './errors.ts'
 export type { PriceSource, Rate, RateCard, Rates, TieredRate } from './rate-card.ts'
+export type { BudgetEntry, Budgets } from './section.ts'
 export type {
   BudgetRow,
   ChargeOutcome,

@@ -17,8 +17,8 @@ const settleBatch = 100
 export interface CostsDependencies {
   readonly store: CostStore
   readonly accounting: Accounting
-  /** Of the newest generation for null. */
-  budgetsOf(generation: number | null): readonly Budget[]
+  /** Those of the tenant's active generation. */
+  budgetsOf(tenant: string): readonly Budget[] | Promise<readonly Budget[]>
   readonly clock: Clock
   readonly instance: string
   /** Told once of every threshold that is reached. */
@@ -37,7 +37,9 @@ export function createCosts(dependencies: CostsDependencies): Costs {
 
   const charge: ChargeCall = async (principal, model, requestBytes, maxOutputTokens) => {
     const { tenant, subject } = principal
-    const call = accounting.open(subjectOf(principal), model, requestBytes, maxOutputTokens)
+    const found = budgetsOf(tenant)
+    const budgets = found instanceof Promise ? await found : found
+    const call = accounting.open(subjectOf(principal, budgets), model, requestBytes, maxOutputTokens)
     const { reservation } = call
     if (reservation) {
       const refused = await store.reserve({ tenant, subject }, reservation, instance, clock.now())
@@ -111,7 +113,7 @@ export function createCosts(dependencies: CostsDependencies): Costs {
     async budgets({ principal }) {
       const at = clock.now()
       const reach = reachOf(principal)
-      const known = new Map(budgetsOf(null).map((budget) => [budget.id, budget]))
+      const known = new Map((await budgetsOf(reach.tenant)).map((budget) => [budget.id, budget]))
       const rows = known.size === 0 ? [] : await store.budgets(reach, at, mostBudgets)
       const states = rows.flatMap((row) => {
         const budget = known.get(row.budget)
@@ -142,7 +144,7 @@ function soleValue({ only, scope }: Budget, principal: Principal): string | null
   return only ?? null
 }
 
-const subjectOf = ({ subject, tenant }: Principal): CallSubject => ({
+const subjectOf = ({ subject, tenant }: Principal, budgets: readonly Budget[]): CallSubject => ({
   tenant,
   subject,
   session: null,
@@ -150,5 +152,5 @@ const subjectOf = ({ subject, tenant }: Principal): CallSubject => ({
   step: 0,
   agent: null,
   schedule: null,
-  generation: 0,
+  budgets,
 })

@@ -5,7 +5,7 @@ import type { NewId } from '../../kernel/ids.ts'
 import type { Agent, Agents } from '../agents/index.ts'
 import type { ApprovalStore } from '../approvals/index.ts'
 import type { ConfigReader } from '../config/index.ts'
-import type { Accounting, BudgetCrossing } from '../costs/index.ts'
+import type { Accounting, BudgetCrossing, Budgets } from '../costs/index.ts'
 import type { Memory } from '../memory/index.ts'
 import type { Models, ProviderGate } from '../models/index.ts'
 import type { Realtime } from '../realtime/index.ts'
@@ -33,6 +33,7 @@ export interface LoopDependencies {
   readonly gate: ProviderGate
   readonly realtime: Realtime
   readonly accounting: Accounting
+  readonly budgets: Pick<Budgets, 'within'>
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits

@@ -1,6 +1,7 @@
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
 import type { Agent } from '../agents/index.ts'
 import type { ConfigContent } from '../config/index.ts'
+import type { Budget } from '../costs/index.ts'
 import type { Model } from '../models/index.ts'
 import type { Turn, TurnError } from '../sessions/index.ts'
 import type { LoopDependencies } from './dependencies.ts'
@@ -8,7 +9,12 @@ import { unlessAborted } from './pause.ts'
 
 /** What a turn runs with, or why it cannot any more. */
 export type Prepared =
-  | { readonly agent: Agent; readonly candidates: readonly Model[]; readonly turnMs: number }
+  | {
+      readonly agent: Agent
+      readonly budgets: readonly Budget[]
+      readonly candidates: readonly Model[]
+      readonly turnMs: number
+    }
   | { readonly error: TurnError }
 
 /** What makes a generation unusable for good: any other failure to read it may pass. */
@@ -21,30 +27,33 @@ const unusable: ReadonlySet<string> = new Set(['GENERATION_NOT_FOUND', 'CONFIG_T
 export async function prepareTurn(
   {
     agents,
+    budgets: known,
     config,
     equip,
     limits,
     models,
-  }: Pick<LoopDependencies, 'agents' | 'config' | 'equip' | 'limits' | 'models'>,
+  }: Pick<LoopDependencies, 'agents' | 'budgets' | 'config' | 'equip' | 'limits' | 'models'>,
   turn: Turn,
   signal: AbortSignal,
 ): Promise<Prepared> {
   const { agent: id, generation, options, selection, tenant } = turn
   try {
-    const content = config.at(tenant, generation)
-    const agent = agents.within(content instanceof Promise ? await readable(content) : content).find(id)
+    const read = config.at(tenant, generation)
+    const content = read instanceof Promise ? await readable(read) : read
+    const agent = agents.within(content).find(id)
+    const budgets = known.within(tenant, content)
     const candidates = selection
       ? models.candidatesOf(selection, agent.models)
       : models.select(agent.models, null).candidates
     const turnMs = options.turnMs ?? limits.turnMs
     const equipped = equip(agent, turn, signal)
-    if (!(equipped instanceof Promise)) return { agent: equipped, candidates, turnMs }
+    if (!(equipped instanceof Promise)) return { agent: equipped, budgets, candidates, turnMs }
     // A turn that is ended while it waits here goes on to its end without them.
     const ready = await unlessAborted(equipped, signal).catch((error) => {
       if (signal.aborted) return agent
       throw error
     })
-    return { agent: ready, candidates, turnMs }
+    return { agent: ready, budgets, candidates, turnMs }
   } catch (error) {
     if (!isKeelsonError(error)) throw error
     return { error: { code: error.code, message: error.message } }

@@ -3,6 +3,7 @@ import type { Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
+import type { Budget } from '../costs/index.ts'
 import type { Model, ModelNeeds } from '../models/index.ts'
 import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
 import { needsOf } from './context.ts'
@@ -30,6 +31,12 @@ interface Target {
   readonly model: Model | undefined
 }
 
+/** What a turn is accepted under. */
+interface Pinned {
+  readonly generation: number
+  readonly budgets: readonly Budget[]
+}
+
 export interface Loop extends Implementation<typeof turnOperations> {
   /** `continues`: the approval that the turn carries out. */
   run(context: CallContext, agent: string, options: RunOptions, continues?: string): TurnHandle
@@ -38,8 +45,21 @@ export interface Loop extends Implementation<typeof turnOperations> {
 }
 
 export function createLoop(dependencies: LoopDependencies): Loop {
-  const { accounting, agents, clock, config, instance, limits, models, newId, ready, realtime, sessions, store } =
-    dependencies
+  const {
+    accounting,
+    agents,
+    budgets: known,
+    clock,
+    config,
+    instance,
+    limits,
+    models,
+    newId,
+    ready,
+    realtime,
+    sessions,
+    store,
+  } = dependencies
   const runner = createRunner({ ...dependencies, histories: new HistoryCache(sessions, limits.historyBytes) })
 
   async function accept(
@@ -56,7 +76,8 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     const agent = agents.within(content).find(agentId)
     const input = checkMessage(options.message, limits, continues !== null)
     const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
-    return outcomeOf(await offer(context.principal, generation, input, options, continues, target))
+    const pinned = { generation, budgets: known.within(context.principal.tenant, content) }
+    return outcomeOf(await offer(context.principal, pinned, input, options, continues, target))
   }
 
   async function targetOf(context: CallContext, agent: Agent, options: RunOptions, needs: ModelNeeds): Promise<Target> {
@@ -80,7 +101,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 
   function offer(
     principal: Principal,
-    generation: number,
+    { budgets, generation }: Pinned,
     input: readonly Part[],
     options: RunOptions,
     continues: string | null,
@@ -127,17 +148,17 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         inputHash,
         refuseDuplicateSince: window === undefined ? null : createdAt - window,
         idempotency: key === null ? null : { key, hash },
-        ...budgetsFor({ ...turn, tenant, subject }, target),
+        ...reservationFor({ ...turn, tenant, subject }, budgets, target),
       },
     )
   }
 
   /** Money for the first step. What history it will have is known of a new session alone: any other sets it aside later. */
-  function budgetsFor(turn: NewTurn & Owner, { agent, model, newSession }: Target) {
-    const reservation = model && firstReservation(accounting, subjectOf(turn, 1), agent, model, turn.input)
+  function reservationFor(turn: NewTurn & Owner, budgets: readonly Budget[], { agent, model, newSession }: Target) {
+    const reservation = model && firstReservation(accounting, subjectOf(turn, 1, budgets), agent, model, turn.input)
     if (!reservation || turn.options.continues !== null) return undefined
-    const { windows: budgets } = reservation
-    return newSession === null ? { budgets } : { budgets, reservation }
+    const { windows } = reservation
+    return newSession === null ? { budgets: windows } : { budgets: windows, reservation }
   }
 
   async function sessionOf({ principal }: CallContext, agent: string, id: string, { sameAgent }: RunOptions) {

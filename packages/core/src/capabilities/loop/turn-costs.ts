@@ -3,6 +3,7 @@ import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
 import {
   type Accounting,
+  type Budget,
   type BudgetCrossing,
   type CallSubject,
   exhausted,
@@ -20,18 +21,11 @@ import type { History } from './history.ts'
 import type { StepResult } from './step.ts'
 import type { Committed, LoopStore, NewTurn, StartedTurn } from './store.ts'
 
-/** Whom the calls of a turn are charged to. */
+/** Whom the calls of a turn are charged to, and what limits them. */
 export const subjectOf = (
-  {
-    agent,
-    generation,
-    options,
-    session,
-    subject,
-    tenant,
-    id,
-  }: Omit<NewTurn, 'selection'> & Pick<Turn, 'tenant' | 'subject'>,
+  { agent, options, session, subject, tenant, id }: Omit<NewTurn, 'selection'> & Pick<Turn, 'tenant' | 'subject'>,
   step: number,
+  budgets: readonly Budget[],
 ): CallSubject => ({
   tenant,
   subject,
@@ -40,7 +34,7 @@ export const subjectOf = (
   step,
   agent,
   schedule: options.schedule ?? null,
-  generation,
+  budgets,
 })
 
 /** What the first step of a turn may cost whose session has no other messages. Null when no budget limits it. */
@@ -51,7 +45,7 @@ export function firstReservation(
   model: Model,
   input: NewTurn['input'],
 ): Reservation | null {
-  if (!accounting.limits(subject.generation)) return null
+  if (subject.budgets.length === 0) return null
   const maxOutputTokens = outputBound(agent, model)
   try {
     return accounting.open(subject, model, firstRequestBytes(agent, input), maxOutputTokens).reservation
@@ -64,6 +58,8 @@ export function firstReservation(
 export interface TurnCostsInput {
   readonly started: StartedTurn
   readonly accounting: Accounting
+  /** Those of the generation that the turn began with. */
+  readonly budgets: readonly Budget[]
   readonly store: LoopStore
   readonly clock: Clock
   crossed(crossings: readonly BudgetCrossing[]): void
@@ -89,7 +85,7 @@ export class TurnCosts {
   constructor(input: TurnCostsInput) {
     const { reservation, turn } = input.started
     this.#input = input
-    this.#limited = input.accounting.limits(turn.generation)
+    this.#limited = input.budgets.length > 0
     this.#ahead = reservation ?? null
     this.total = turn.cost
     this.#unknown = turn.cost === null && turn.model !== null
@@ -102,10 +98,10 @@ export class TurnCosts {
     request: ModelRequest,
     segments: readonly ContextSegment[],
   ): Promise<void> | undefined {
-    const { accounting, started } = this.#input
+    const { accounting, budgets, started } = this.#input
     try {
       const bytes = requestBytes(request, segments)
-      this.#open = accounting.open(subjectOf(started.turn, step), model, bytes, request.maxOutputTokens)
+      this.#open = accounting.open(subjectOf(started.turn, step, budgets), model, bytes, request.maxOutputTokens)
     } catch (error) {
       this.#open = null
       throw new CallRefused(error)
@@ -183,12 +179,14 @@ export class TurnCosts {
     messages: readonly NewMessage[],
   ): Reservation | undefined {
     if (!this.#limited || model === undefined || step > agent.maxSteps) return undefined
-    const { accounting, started } = this.#input
+    const { accounting, budgets, started } = this.#input
     const parts = messages.flatMap((message) => message.parts)
     const bytes = firstRequestBytes(agent, parts) + historyBytes(history)
     const maxOutputTokens = outputBound(agent, model)
     try {
-      return accounting.open(subjectOf(started.turn, step), model, bytes, maxOutputTokens).reservation ?? undefined
+      return (
+        accounting.open(subjectOf(started.turn, step, budgets), model, bytes, maxOutputTokens).reservation ?? undefined
+      )
     } catch {
       return undefined
     }

@@ -117,6 +117,8 @@ const configDocument = z.looseObject({
   agent: agentSection,
   models: modelSection,
   providers: z.record(z.string(), anything),
+  personality: z.looseObject({ instructions: z.string() }),
+  treasury: z.looseObject({ daily_inference_budget: z.number().min(0).max(1_000_000).optional() }),
   memory: anything.refine(sharesAreWhole, 'the budget percentages must sum to 100'),
   session: z.looseObject({ scope_mode: z.enum(['agent', 'peer', 'group']) }),
 })
@@ -133,11 +135,13 @@ export interface DocumentSources {
   /** What clients have set that no capability knows. */
   readonly stored: JsonObject
   readonly scopeMode: string
+  /** US dollars that model calls of a day may cost; null without a limit. */
+  readonly dailyBudget: number | null
   readonly providers: readonly { readonly id: string; readonly local: boolean; readonly key: boolean }[]
 }
 
 /** The whole configuration as a document: defaults, what was set, and over both what is really in force. */
-export function documentOf({ agent, stored, scopeMode, providers }: DocumentSources): JsonObject {
+export function documentOf({ agent, stored, scopeMode, dailyBudget, providers }: DocumentSources): JsonObject {
   const [primary = '', ...fallbacks] = agent.models
   const defaults = {
     ...Object.fromEntries(sections.map((section) => [section, {}])),
@@ -163,6 +167,8 @@ export function documentOf({ agent, stored, scopeMode, providers }: DocumentSour
   const inForce = {
     agent: { name: agent.name, id: agent.id, autonomy_max_react_turns: agent.maxSteps },
     models: { primary, fallbacks },
+    personality: { instructions: agent.instructions },
+    ...(dailyBudget === null ? {} : { treasury: { daily_inference_budget: dailyBudget } }),
   }
   const named = asObject(stored['providers'])
   const shown = Object.fromEntries(providers.map((each) => [each.id, providerOf(each, asObject(named[each.id]))]))
@@ -228,6 +234,8 @@ export function remainder(change: JsonObject): JsonObject {
   const kept = Object.entries(change).map(([section, value]): [string, Json] => {
     if (section === 'agent') return [section, without(asObject(value), ['id', 'name', 'autonomy_max_react_turns'])]
     if (section === 'models') return [section, without(asObject(value), ['primary', 'fallbacks'])]
+    if (section === 'personality') return [section, without(asObject(value), ['instructions'])]
+    if (section === 'treasury') return [section, without(asObject(value), ['daily_inference_budget'])]
     if (section !== 'providers') return [section, value]
     const providers = Object.entries(asObject(value)).map(([name, provider]): [string, Json] => [
       name,

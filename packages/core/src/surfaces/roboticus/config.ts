@@ -25,6 +25,8 @@ import { providersOf } from './providers.ts'
 
 const section = 'Config'
 const surface = 'roboticus'
+/** The budget that `treasury.daily_inference_budget` is. */
+const dailyBudget = 'daily_inference_budget'
 /** How often a change is made anew on what others have changed meanwhile. */
 const mostTries = 5
 
@@ -64,22 +66,38 @@ async function read(client: Client, settings: Settings) {
   const { id } = await currentAgent(client, settings)
   const [agent, providers] = await Promise.all([client.agents.get({ id }), providersOf(client)])
   const stored = content['surfaces']?.[surface] ?? {}
-  const document = documentOf({ agent, stored, scopeMode: settings.scopeMode, providers })
+  const amount = content['budgets']?.[dailyBudget]?.['amount']
+  const document = documentOf({
+    agent,
+    stored,
+    scopeMode: settings.scopeMode,
+    dailyBudget: typeof amount === 'string' ? Number(amount) : null,
+    providers,
+  })
   return { number, agent, stored, document, entry: (content['agents']?.[id] ?? {}) as AgentEntry }
 }
 
 /** What the change says of the agent itself. */
 function agentEntry(agent: Agent, entry: AgentEntry, after: JsonObject): AgentEntry {
   const [own, models] = [asObject(after['agent']), asObject(after['models'])]
+  const instructions = String(asObject(after['personality'])['instructions'])
   const name = String(own['name'])
   const maxSteps = Number(own['autonomy_max_react_turns'])
   const wanted = [models['primary'], ...(models['fallbacks'] as string[])].map(String)
   return {
     ...entry,
     ...(name === agent.name ? {} : { name }),
+    ...(instructions === agent.instructions ? {} : { instructions }),
     ...(maxSteps === agent.maxSteps ? {} : { maxSteps }),
     ...(wanted.join('\n') === agent.models.join('\n') ? {} : { models: wanted }),
   }
+}
+
+/** The daily budget as the document has it now, where that is another one. */
+function budgetPatch(before: JsonObject, after: JsonObject): { readonly budgets?: Record<string, JsonObject> } {
+  const [old, now] = [before, after].map((document) => asObject(document['treasury'])[dailyBudget])
+  if (now === old || typeof now !== 'number') return {}
+  return { budgets: { [dailyBudget]: { scope: 'tenant', period: 'day', amount: now.toFixed(6) } } }
 }
 
 /** Makes the change on what is active. Null when nothing differs; else the generation that was active before. */
@@ -90,6 +108,7 @@ async function apply(client: Client, settings: Settings, change: JsonObject): Pr
     const kept = deepMerge(stored, remainder(differing(document, after))) as JsonObject
     const patch = {
       agents: { [agent.id]: agentEntry(agent, entry, after) as JsonObject },
+      ...budgetPatch(document, after),
       // An entry that says nothing would still be one.
       ...(Object.keys(kept).length === 0 ? {} : { surfaces: { [surface]: kept } }),
     }
