@@ -58,6 +58,7 @@ export type {
   Part,
   Selection,
   Session,
+  SessionFilter,
   SessionPatch,
   SessionStatus,
   SessionStore,
@@ -69,7 +70,7 @@ export type {
   TurnStatus,
   Usage,
 } from './capabilities/sessions/index.ts'
-export { isSettled, turnTransitions } from './capabilities/sessions/index.ts'
+export { isSettled, isSpoken, turnTransitions } from './capabilities/sessions/index.ts'
 export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'

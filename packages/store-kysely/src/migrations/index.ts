@@ -6,6 +6,16 @@ import { loop2 } from './loop-2.ts'
 import { memory1 } from './memory-1.ts'
 import type { Migration } from './migration.ts'
 import { sessions1 } from './sessions-1.ts'
+import { sessions2 } from './sessions-2.ts'
 
 /** In the order in which they are applied: a table comes after those it refers to, a higher number after a lower one. */
-export const migrations: readonly Migration[] = [sessions1, loop1, approvals1, breakers1, costs1, loop2, memory1]
+export const migrations: readonly Migration[] = [
+  sessions1,
+  loop1,
+  approvals1,
+  breakers1,
+  costs1,
+  loop2,
+  memory1,
+  sessions2,
+]

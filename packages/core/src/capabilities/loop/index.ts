@@ -1,3 +1,4 @@
+export type { BeforeQueue, WaitingTurn } from './before-queue.ts'
 export type { RunOptions } from './contract.ts'
 export { attachOperation, runOperation, turnOperations } from './contract.ts'
 export { loopErrors } from './errors.ts'

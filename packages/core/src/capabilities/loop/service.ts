@@ -4,7 +4,16 @@ import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reac
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
 import type { Model, ModelNeeds } from '../models/index.ts'
-import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
+import {
+  checkName,
+  longestSessionId,
+  newSession,
+  type Part,
+  type Selection,
+  sessionErrors,
+  type Turn,
+} from '../sessions/index.ts'
+import { takeAsDecision } from './before-queue.ts'
 import { needsOf } from './context.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
@@ -48,9 +57,12 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     continues: string | null,
   ): Promise<AcceptedTurn> {
     const agent = agents.find(agentId)
-    const input = checkMessage(options.message, limits, continues !== null)
+    const input = checkMessage(options, limits, continues !== null)
     const starting = ready()
     if (starting !== undefined) await starting
+    const decided =
+      options.beforeQueue && (await takeAsDecision(context, options, dependencies, (id) => cancel(context, { id })))
+    if (decided) return decided
     const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
     return outcomeOf(await offer(context.principal, input, options, continues, target))
   }
@@ -70,6 +82,11 @@ export function createLoop(dependencies: LoopDependencies): Loop {
             scope: checkName(scope ?? '', 'scope', longestScope),
           })
         : await sessionOf(context, agent.id, id, options)
+    if (session === null) {
+      const { candidates, selection } = models.select(agent.models, null, needs)
+      const named = { ...newSession(agent.id, clock, newId), id: checkName(id ?? '', 'session', longestSessionId) }
+      return { owner, session: named.id, newSession: named, selection, agent, model: candidates[0] }
+    }
     const { candidates, selection } = models.select(agent.models, session.model, needs)
     return { owner: session, session: session.id, newSession: null, selection, agent, model: candidates[0] }
   }
@@ -100,6 +117,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
         approvals: options.approvals ?? 'suspend',
         failureReply: options.failureReply ?? null,
+        ...(options.maxToolRounds === undefined ? {} : { maxToolRounds: options.maxToolRounds }),
         continues,
         ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
         ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
@@ -122,23 +140,27 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         inputHash,
         refuseDuplicateSince: window === undefined ? null : createdAt - window,
         idempotency: key === null ? null : { key, hash },
-        ...budgetsFor({ ...turn, tenant, subject }, target),
+        ...budgetsFor({ ...turn, tenant, subject }, target, options.session === undefined),
       },
     )
   }
 
-  /** Money for the first step. What history it will have is known of a new session alone: any other sets it aside later. */
-  function budgetsFor(turn: NewTurn & Owner, { agent, model, newSession }: Target) {
+  /**
+   * Money for the first step. What history it will have is known of a session alone that nobody else can have begun: any
+   * other sets it aside later.
+   */
+  function budgetsFor(turn: NewTurn & Owner, { agent, model, newSession }: Target, unnamed: boolean) {
     const reservation = model && firstReservation(accounting, subjectOf(turn, 1), agent, model, turn.input)
     if (!reservation || turn.options.continues !== null) return undefined
     const { windows: budgets } = reservation
-    return newSession === null ? { budgets } : { budgets, reservation }
+    return newSession === null || !unnamed ? { budgets } : { budgets, reservation }
   }
 
-  async function sessionOf({ principal }: CallContext, agent: string, id: string, { sameAgent }: RunOptions) {
+  async function sessionOf({ principal }: CallContext, agent: string, id: string, options: RunOptions) {
     const session = await sessions.get(reachOf(principal), id)
+    if (!session && options.whenMissing === 'create') return null
     if (!session) throw sessionErrors.SESSION_NOT_FOUND()
-    if (sameAgent && session.agent !== agent) throw loopErrors.SESSION_OF_OTHER_AGENT()
+    if (options.sameAgent && session.agent !== agent) throw loopErrors.SESSION_OF_OTHER_AGENT()
     return session
   }
 
@@ -158,6 +180,15 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     const turn = await sessions.turn(reachOf(context.principal), id)
     if (!turn) throw sessionErrors.TURN_NOT_FOUND()
     return turn
+  }
+
+  async function cancel(context: CallContext, { id }: { readonly id: string }): Promise<Turn> {
+    const cancelled = await store.cancel(reachOf(context.principal), id, instance, clock.now())
+    if (!cancelled) return await find(context, id)
+    runner.cancel(id)
+    realtime.touch(id)
+    if (cancelled.next) runner.launch(cancelled.next, null)
+    return cancelled.turn
   }
 
   const readOutput = (agent: string, outcome: TurnOutcome) => outputOf(agents, agent, outcome)
@@ -181,14 +212,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
       handle(context, accept(context, agent, options, continues ?? null)),
     attach: (context, id) => handle(context, attach(context, id)),
 
-    async cancel(context, { id }) {
-      const cancelled = await store.cancel(reachOf(context.principal), id, instance, clock.now())
-      if (!cancelled) return await find(context, id)
-      runner.cancel(id)
-      realtime.touch(id)
-      if (cancelled.next) runner.launch(cancelled.next, null)
-      return cancelled.turn
-    },
+    cancel,
 
     async decide(context, { id, decision }) {
       const turn = await find(context, id)
