@@ -10,6 +10,7 @@ const law: Readonly<Record<string, readonly string[]>> = {
   capability: ['own', 'capability-index', 'contract', 'kernel'],
   surface: ['own', 'capability-index', 'http', 'contract', 'kernel', 'runtime:type', 'root:type'],
   providers: ['providers', 'capability-index', 'contract', 'kernel'],
+  mcp: ['mcp', 'capability-index', 'contract', 'kernel'],
   testing: ['testing', 'root', 'runtime', 'providers', 'capability-index', 'http', 'contract', 'kernel'],
   runtime: ['runtime', 'root', 'capability', 'capability-index', 'http', 'contract', 'kernel'],
   root: ['root', 'runtime', 'capability-index', 'http:type', 'contract', 'kernel'],
@@ -72,6 +73,10 @@ const problem = (file: SourceFile, { line }: ModuleImport, message: string): Pro
   level: 'error',
 })
 
+/** Providers load their vendor's SDK when it is used, `mcp` that of its protocol. */
+const loadsVendors = (part: string, module: string): boolean =>
+  part === 'providers' || (part === 'mcp' && module === '@modelcontextprotocol/sdk')
+
 function coreProblem(file: SourceFile, found: ModuleImport): string | null {
   const { specifier, target, kind } = found
   const from = placeOf(file.path)
@@ -82,9 +87,9 @@ function coreProblem(file: SourceFile, found: ModuleImport): string | null {
   }
   if (specifier.startsWith('@keelson/')) return `core may not import ${specifier}`
   const module = heavyModules.find((name) => names(specifier, name))
-  if (module && !(from.part === 'providers' && kind !== 'value')) {
+  if (module && !(loadsVendors(from.part, module) && kind !== 'value')) {
     return kind === 'dynamic'
-      ? `only providers may load ${module}`
+      ? `${from.own} may not load ${module}`
       : `core may not import ${module}; load it when it is used`
   }
   if (names(specifier, 'zod') && kind === 'value' && !schemaParts.includes(from.part)) {

@@ -1,6 +1,7 @@
 export {
   type Agent,
   type AgentDefinition,
+  type AgentEntry,
   type AgentOutput,
   agentErrors,
   defineAgent,
@@ -20,6 +21,45 @@ export {
   breakerErrors,
   breakerPolicies,
 } from './capabilities/breakers/index.ts'
+export {
+  type ChangeConfig,
+  type CodeDrift,
+  type ConfigChanged,
+  type ConfigContent,
+  type ConfigDifference,
+  type ConfigPatch,
+  type ConfigProblem,
+  configErrors,
+  defineSettings,
+  type Generation,
+  type GenerationContent,
+  type GenerationList,
+  type Numbering,
+  providerKeyErrors,
+  type RollBack,
+  readSetting,
+  type SetSettings,
+  type SettingDefinition,
+  type SettingDefinitions,
+  type SettingState,
+  type SettingValues,
+  settingErrors,
+  settingMask,
+} from './capabilities/config/index.ts'
+export {
+  type AddConnector,
+  type Connector,
+  type ConnectorDefinition,
+  type ConnectorDriver,
+  type ConnectorLimits,
+  type ConnectorStatus,
+  type ConnectorTest,
+  type ConnectorTool,
+  connectorErrors,
+  type GivenTransport,
+  splitCommand,
+  type UpdateConnector,
+} from './capabilities/connectors/index.ts'
 export {
   type BudgetCrossing,
   type BudgetDefinition,
@@ -85,6 +125,7 @@ export {
   type Provider,
   type ProviderOffer,
   type RegisteredModel,
+  type RegisteredProvider,
   type ToolDescription,
   type Transcript,
   type TranscriptionProvider,
@@ -132,12 +173,22 @@ export {
   type SchemaTool,
   type Tool,
   type ToolContext,
+  type ToolOverrides,
   toolErrors,
 } from './capabilities/tools/index.ts'
+export {
+  type KeyMaterial,
+  type KeySource,
+  type VaultEntry,
+  type VaultOptions,
+  type VaultRotation,
+  vaultErrors,
+} from './capabilities/vault/index.ts'
 export { accessErrors } from './contract/invoke.ts'
 export { type Clock, systemClock } from './kernel/clock.ts'
 export { type CallContext, isOperator, type Owner, type Principal, type Reach, singleOwner } from './kernel/context.ts'
 export { defineErrors, type ErrorDetail, type ErrorKind, isKeelsonError, KeelsonError } from './kernel/errors.ts'
+export { outgoingErrors } from './kernel/guarded-fetch.ts'
 export type { NewId } from './kernel/ids.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export { type Client, createRuntime, type Runtime, type RuntimeOptions } from './runtime.ts'

@@ -1,6 +1,8 @@
 import { type Agent, agentOperations } from './capabilities/agents/index.ts'
 import { approvalOperations } from './capabilities/approvals/index.ts'
 import { breakerOperations } from './capabilities/breakers/index.ts'
+import { configOperations, providerKeyOperations, settingOperations } from './capabilities/config/index.ts'
+import { connectorOperations } from './capabilities/connectors/index.ts'
 import { costOperations } from './capabilities/costs/index.ts'
 import {
   attachOperation,
@@ -16,6 +18,7 @@ import { observatoryOperations } from './capabilities/observatory/index.ts'
 import { realtimeOperations } from './capabilities/realtime/index.ts'
 import { sessionOperations } from './capabilities/sessions/index.ts'
 import { systemOperations } from './capabilities/system/index.ts'
+import { vaultOperations } from './capabilities/vault/index.ts'
 import { authorize, createDoor, type Door, type Implementation, type Ready } from './contract/invoke.ts'
 import type { CallContext } from './kernel/context.ts'
 
@@ -31,14 +34,19 @@ export interface Client {
   readonly agents: Door<typeof agentOperations>
   readonly approvals: Door<typeof approvalOperations>
   readonly breakers: Door<typeof breakerOperations>
+  readonly config: Door<typeof configOperations>
+  readonly connectors: Door<typeof connectorOperations>
   readonly costs: Door<typeof costOperations>
   readonly models: Door<typeof modelOperations>
   readonly notes: Door<typeof noteOperations>
   readonly observatory: Door<typeof observatoryOperations>
+  readonly providerKeys: Door<typeof providerKeyOperations>
   readonly realtime: Door<typeof realtimeOperations>
   readonly sessions: Door<typeof sessionOperations>
+  readonly settings: Door<typeof settingOperations>
   readonly system: Door<typeof systemOperations>
   readonly turns: Door<typeof turnOperations>
+  readonly vault: Door<typeof vaultOperations>
 }
 
 /** What the operations are carried out by. */
@@ -46,14 +54,19 @@ export interface Services {
   readonly agents: Implementation<typeof agentOperations>
   readonly approvals: Implementation<typeof approvalOperations>
   readonly breakers: Implementation<typeof breakerOperations>
+  readonly config: Implementation<typeof configOperations>
+  readonly connectors: Implementation<typeof connectorOperations>
   readonly costs: Implementation<typeof costOperations>
   readonly loop: Loop
   readonly models: Implementation<typeof modelOperations>
   readonly notes: Implementation<typeof noteOperations>
   readonly observatory: Implementation<typeof observatoryOperations>
+  readonly providerKeys: Implementation<typeof providerKeyOperations>
   readonly realtime: Implementation<typeof realtimeOperations>
   readonly sessions: Implementation<typeof sessionOperations>
+  readonly settings: Implementation<typeof settingOperations>
   readonly system: Implementation<typeof systemOperations>
+  readonly vault: Implementation<typeof vaultOperations>
 }
 
 /** Makes the clients of callers. Their doors are made once; `ready` is asked before every call that needs the store. */
@@ -63,14 +76,19 @@ export function createClients(services: Services, ready: Ready): (context: CallC
     agents: createDoor(agentOperations, services.agents, ready),
     approvals: createDoor(approvalOperations, services.approvals, ready),
     breakers: createDoor(breakerOperations, services.breakers, ready),
+    config: createDoor(configOperations, services.config, ready),
+    connectors: createDoor(connectorOperations, services.connectors, ready),
     costs: createDoor(costOperations, services.costs, ready),
     models: createDoor(modelOperations, services.models, ready),
     notes: createDoor(noteOperations, services.notes, ready),
     observatory: createDoor(observatoryOperations, services.observatory, ready),
+    providerKeys: createDoor(providerKeyOperations, services.providerKeys, ready),
     realtime: createDoor(realtimeOperations, services.realtime, ready),
     sessions: createDoor(sessionOperations, services.sessions, ready),
+    settings: createDoor(settingOperations, services.settings, ready),
     system: createDoor(systemOperations, services.system, () => undefined),
     turns: createDoor(turnOperations, loop, ready),
+    vault: createDoor(vaultOperations, services.vault, ready),
   }
 
   class RuntimeClient implements Client {
@@ -96,6 +114,12 @@ export function createClients(services: Services, ready: Ready): (context: CallC
     get breakers() {
       return new doors.breakers(this.#context)
     }
+    get config() {
+      return new doors.config(this.#context)
+    }
+    get connectors() {
+      return new doors.connectors(this.#context)
+    }
     get costs() {
       return new doors.costs(this.#context)
     }
@@ -108,17 +132,26 @@ export function createClients(services: Services, ready: Ready): (context: CallC
     get observatory() {
       return new doors.observatory(this.#context)
     }
+    get providerKeys() {
+      return new doors.providerKeys(this.#context)
+    }
     get realtime() {
       return new doors.realtime(this.#context)
     }
     get sessions() {
       return new doors.sessions(this.#context)
     }
+    get settings() {
+      return new doors.settings(this.#context)
+    }
     get system() {
       return new doors.system(this.#context)
     }
     get turns() {
       return new doors.turns(this.#context)
+    }
+    get vault() {
+      return new doors.vault(this.#context)
     }
   }
 

@@ -6,6 +6,16 @@ import { createApprovals } from './capabilities/approvals/service.ts'
 import type { BreakerOptions } from './capabilities/breakers/index.ts'
 import { policyOf } from './capabilities/breakers/policy.ts'
 import { createBreakers } from './capabilities/breakers/service.ts'
+import { surfacesSection } from './capabilities/config/documents.ts'
+import { type ConfigSection, emptyContent, type SettingDefinitions } from './capabilities/config/index.ts'
+import { createProviderKeys } from './capabilities/config/provider-keys.ts'
+import { createConfig } from './capabilities/config/service.ts'
+import { createSettings } from './capabilities/config/setting-values.ts'
+import { settingsSection } from './capabilities/config/settings.ts'
+import { configuredConnectors } from './capabilities/connectors/configured.ts'
+import type { ConnectorDriver } from './capabilities/connectors/index.ts'
+import { connectorsSection } from './capabilities/connectors/section.ts'
+import { createConnectors } from './capabilities/connectors/service.ts'
 import { createAccounting } from './capabilities/costs/accounting.ts'
 import { compileBudgets } from './capabilities/costs/budget.ts'
 import type { BudgetCrossing, BudgetDefinition, PriceSource } from './capabilities/costs/index.ts'
@@ -24,6 +34,9 @@ import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { createSystem } from './capabilities/system/service.ts'
+import { type Tool, toolsSection } from './capabilities/tools/index.ts'
+import type { VaultOptions } from './capabilities/vault/index.ts'
+import { createVault } from './capabilities/vault/service.ts'
 import { createCaller } from './contract/invoke.ts'
 import { type Clock, systemClock } from './kernel/clock.ts'
 import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
@@ -41,6 +54,12 @@ export interface RuntimeOptions {
   readonly store: Store
   readonly providers: readonly Provider[]
   readonly agents: readonly AgentDefinition[]
+  /** Tools that agents made by configuration may name, besides those of `agents`. */
+  readonly tools?: readonly Tool[]
+  /** What `defineSettings` made. */
+  readonly settings?: SettingDefinitions
+  /** How many of a tenant's newest generations stay, besides those that are pinned or in use. @default 1_000 */
+  readonly keepGenerations?: number
   readonly limits?: Partial<TurnLimits>
   /** When providers that fail are left alone, and for how long. */
   readonly breakers?: BreakerOptions
@@ -53,6 +72,12 @@ export interface RuntimeOptions {
    * sign of life, and others look for its turns three times in it. The same for all on one database. @default 15_000
    */
   readonly leaseMs?: number
+  /** The key of the vault. Needed on a database that others can reach; an embedded one keeps a key file beside it. */
+  readonly vault?: VaultOptions
+  /** `mcpConnectors()` of `@keelson/core/mcp`. Without it, nothing connects. */
+  readonly connectors?: ConnectorDriver
+  /** True lets connectors start programs. @default false */
+  readonly allowProcesses?: boolean
   /** Limits on what model calls may cost. */
   readonly budgets?: readonly BudgetDefinition[]
   /** Prices of models whose registration has none, e.g. `genaiPrices()`. @default such prices are unknown */
@@ -90,6 +115,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const { store, clock = systemClock, newId = newUuid, deciders = 'operator' } = options
   const { stopMs = 10_000, leaseMs = 15_000 } = options
   const limits = limitsOf(options.limits)
+  const allowProcesses = options.allowProcesses === true
   const instance = newId()
 
   const reportError = (error: unknown, where: string) => {
@@ -120,7 +146,6 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   let endChanges = () => {}
   const ready = () => (state === 'started' ? undefined : start())
 
-  const agents = createAgents(options.agents)
   checkPrices(options.providers)
   const budgets = compileBudgets(options.budgets ?? [])
   const budgetsOf = () => budgets
@@ -133,7 +158,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     clock,
     instance,
     exclusive: store.exclusive,
-    names: () => configuredProviders,
+    names: async (tenant) => providersOf(models, await usableAgents({ tenant })),
     relieve: (provider) => models.meter.relieve(provider),
     report: reportError,
   })
@@ -143,8 +168,52 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     charge: costs.charge,
     sessions: store.sessions,
     clock,
+    keyOf: (tenant, provider) => providerKeys.keyOf(tenant, provider),
   })
-  const configuredProviders = providersOf(models, agents.all)
+  const vault = createVault({
+    store: store.vault,
+    clock,
+    options: options.vault,
+    besideDatabase: () => store.vaultKeyFile?.(),
+  })
+  const agents = createAgents({
+    definitions: options.agents,
+    tools: options.tools ?? [],
+    hasModel: (id) => models.find(id) !== null,
+    active: (tenant) => config.reader.active(tenant),
+  })
+  const definitions = options.settings ?? {}
+  /** What can be configured: each capability's own section. */
+  const sections: readonly ConfigSection[] = [
+    agents.section,
+    toolsSection(agents.tools),
+    connectorsSection({ driver: options.connectors, allowProcesses }),
+    settingsSection(definitions),
+    surfacesSection,
+  ]
+  const config = createConfig({
+    store: store.config,
+    sections,
+    clock,
+    keep: options.keepGenerations ?? 1_000,
+    activated: (tenant) => connectors.follow(tenant),
+    report: reportError,
+  })
+  const connectors = createConnectors({
+    driver: options.connectors,
+    allowProcesses,
+    definitions: configuredConnectors({ reader: config.reader, change: config.change }),
+    store: store.connectors,
+    vault: vault.vault,
+    clock,
+    report: reportError,
+  })
+  const settings = createSettings({ definitions, config, vault: vault.vault, report: reportError })
+  const providerKeys = createProviderKeys({
+    vault: vault.vault,
+    clock,
+    has: (provider) => models.find(`${provider}/-`) !== null,
+  })
   const sessions = createSessions({ store: store.sessions, clock, newId })
   const realtime = createRealtime({
     sessions: store.sessions,
@@ -161,6 +230,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     sessions: store.sessions,
     approvals: store.approvals,
     agents,
+    config: config.reader,
+    equip: connectors.equip,
+    release: connectors.release,
     models,
     gate: breakers,
     realtime,
@@ -189,7 +261,15 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     report: reportError,
   })
   const observatory = createObservatory({ sessions: store.sessions, models })
-  const system = createSystem({ clock, version: packageJson.version, agents: () => agents.all })
+  const system = createSystem({ clock, version: packageJson.version, agents: usableAgents })
+
+  /** Those of the code layer while the configuration cannot be read: health is asked for when the store has failed. */
+  async function usableAgents({ tenant }: { readonly tenant: string }) {
+    const unknown = { content: emptyContent }
+    const { content } =
+      state === 'started' ? await (async () => config.reader.active(tenant))().catch(() => unknown) : unknown
+    return agents.within(content).all
+  }
 
   /** Carries out an approved call of a turn that did not wait, as a turn of its own in the same session. */
   async function followUp({ id, arguments: text, session, subject, tenant, tool, toolCall, turn }: Approval) {
@@ -207,8 +287,15 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     await loop.run({ principal }, origin.agent, ofSchedule, id).accepted
   }
 
-  const capabilities = { agents, approvals, breakers, costs, models, observatory, realtime, sessions, system }
-  const clientOf = createClients({ ...capabilities, loop, notes: memory.notes }, ready)
+  const { operations: keys } = providerKeys
+  const capabilities = { agents, approvals, breakers, config, costs, models, observatory, realtime, sessions, settings }
+  const wrapped = {
+    connectors: connectors.operations,
+    notes: memory.notes,
+    providerKeys: keys,
+    vault: vault.operations,
+  }
+  const clientOf = createClients({ ...capabilities, ...wrapped, loop, system }, ready)
 
   function start(): Promise<void> {
     if (state === 'stopped') return Promise.reject(loopErrors.RUNTIME_STOPPED())
@@ -227,6 +314,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       throw error
     })
     opened = true
+    // Before any turn goes on: it must find the generation it began with.
+    await config.start()
     await breakers.refresh()
     await prices.load()
     await heartbeat()
@@ -238,12 +327,12 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     if (!store.exclusive) endHeartbeat = repeated(heartbeat, leaseMs / 6, 'heartbeat')
     endSweep = repeated(sweep, leaseMs / 3, 'sweep')
     const hint = (change: StoreChange) => {
-      if ('breaker' in change) {
-        breakers.refresh().catch((error) => reportError(error, 'breakers'))
-        return
+      if ('breaker' in change) breakers.refresh().catch((error) => reportError(error, 'breakers'))
+      else if ('config' in change) config.moved(change.config)
+      else {
+        realtime.touch(change.turn)
+        held.changed(change.turn)
       }
-      realtime.touch(change.turn)
-      held.changed(change.turn)
     }
     endChanges = store.changes?.subscribe(hint) ?? endChanges
     await approvals.sweep().catch((error) => reportError(error, 'sweep'))
@@ -260,6 +349,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
 
   async function sweep(): Promise<void> {
     if (!store.exclusive) {
+      await config.sweep().catch((error) => reportError(error, 'config'))
       await takeOver(staleBefore())
       await held.sweep()
       await breakers.refresh()
@@ -278,6 +368,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
     await Promise.race([loop.runner.stop(stopMs), waited.promise])
     cancelWait()
+    await connectors.stop().catch((error) => reportError(error, 'stop'))
     endHeartbeat()
     endChanges()
     realtime.stop(loopErrors.RUNTIME_STOPPED())

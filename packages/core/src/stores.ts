@@ -1,13 +1,29 @@
 import type { ApprovalStore } from './capabilities/approvals/index.ts'
 import type { BreakerStore } from './capabilities/breakers/index.ts'
+import type { ConfigHead, ConfigStore } from './capabilities/config/index.ts'
+import type { ConnectorStore } from './capabilities/connectors/index.ts'
 import type { CostStore } from './capabilities/costs/index.ts'
 import type { LoopStore } from './capabilities/loop/index.ts'
 import type { MemoryStore } from './capabilities/memory/index.ts'
 import type { SessionStore } from './capabilities/sessions/index.ts'
+import type { VaultStore } from './capabilities/vault/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
 export type { BreakerProbe, BreakerRecord, BreakerStore } from './capabilities/breakers/index.ts'
+export type {
+  ActivatedGeneration,
+  AddedGeneration,
+  AddGeneration,
+  CodeLayer,
+  ConfigHead,
+  ConfigStore,
+  Generation,
+  NewGeneration,
+  Retention,
+  StoredContent,
+} from './capabilities/config/index.ts'
+export type { ConnectorHealth, ConnectorNote, ConnectorStore } from './capabilities/connectors/index.ts'
 export type {
   BudgetCrossing,
   BudgetRow,
@@ -71,14 +87,21 @@ export type {
   Usage,
 } from './capabilities/sessions/index.ts'
 export { isSettled, isSpoken, turnTransitions } from './capabilities/sessions/index.ts'
+export type {
+  Resealed,
+  SealedEntry,
+  VaultEntry,
+  VaultPosition,
+  VaultStore,
+} from './capabilities/vault/index.ts'
 export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
 export { foldText, searchWords } from './kernel/search-words.ts'
 
-/** What another instance has written to: a turn, by its id, or a breaker, by its provider. */
-export type StoreChange = { readonly turn: string } | { readonly breaker: string }
+/** What another instance has written to: a turn, by its id, a breaker, by its provider, or where a pointer is now. */
+export type StoreChange = { readonly turn: string } | { readonly breaker: string } | { readonly config: ConfigHead }
 
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {
@@ -89,15 +112,24 @@ export interface StoreChanges {
 /** What a database must be able to do: one narrow port per capability. */
 export interface Store {
   readonly approvals: ApprovalStore
+  readonly config: ConfigStore
   readonly breakers: BreakerStore
+  readonly connectors: ConnectorStore
   readonly costs: CostStore
   readonly loop: LoopStore
   readonly memory: MemoryStore
   readonly sessions: SessionStore
+  readonly vault: VaultStore
   /** True when `open` guarantees that no other runtime uses the database: what seems to run there was left by a dead one. */
   readonly exclusive: boolean
   /** Absent when only this process changes the database, or when nothing tells what others change. */
   readonly changes?: StoreChanges
+
+  /**
+   * Where the key of the vault is kept when the host gives none: the name of a file beside the database, or null when
+   * the database is in memory, and the key with it. Absent where the host has to give one.
+   */
+  vaultKeyFile?(): string | null
 
   /** Brings the schema up to date. Safe to call by several instances at once; one read when there is nothing to do. */
   migrate(): Promise<void>

@@ -221,6 +221,7 @@ export const toolCallColumns = [
   'output',
   'started_at',
   'ended_at',
+  'tool_hash',
 ] as const
 
 export const toolCallOf = (row: ToolCallTable): ToolCall => ({
@@ -236,6 +237,7 @@ export const toolCallOf = (row: ToolCallTable): ToolCall => ({
   output: JSON.parse(row.output) as Json,
   startedAt: row.started_at,
   endedAt: row.ended_at,
+  toolHash: row.tool_hash,
 })
 
 export const approvalColumns = [
@@ -256,6 +258,7 @@ export const approvalColumns = [
   'decided_at',
   'created_at',
   'expires_at',
+  'tool_hash',
 ] as const
 
 export const approvalOf = (row: Pick<ApprovalTable, (typeof approvalColumns)[number]>): Approval => ({
@@ -276,6 +279,7 @@ export const approvalOf = (row: Pick<ApprovalTable, (typeof approvalColumns)[num
   decidedAt: row.decided_at,
   createdAt: row.created_at,
   expiresAt: row.expires_at,
+  toolHash: row.tool_hash,
 })
 
 /** Values of a reach; `subject` is not used by the statement for a whole tenant. */

@@ -2,6 +2,8 @@ import { isKeelsonError, type Store, storeErrors } from '@keelson/core/stores'
 import { DummyDriver, Kysely, SqliteAdapter } from 'kysely'
 import { createApprovalStore } from './approvals.ts'
 import { createBreakerStore } from './breakers.ts'
+import { createConfigStore } from './config.ts'
+import { createConnectorStore } from './connectors.ts'
 import { createCostStore } from './costs.ts'
 import type { Engine } from './engine.ts'
 import { createLoopStore } from './loop.ts'
@@ -9,6 +11,7 @@ import { createMemoryStore } from './memory.ts'
 import { createMigrator } from './migrate.ts'
 import type { Database } from './schema.ts'
 import { createSessionStore } from './sessions.ts'
+import { createVaultStore } from './vault.ts'
 
 export type { Call, Engine, Features, FullText, FullTextQuery, SqlValue, Statement, Work } from './engine.ts'
 
@@ -54,10 +57,13 @@ export function createStore(engine: Engine, options: StoreOptions): Store {
   return {
     approvals: createApprovalStore(db, engine),
     breakers: createBreakerStore(db, engine),
+    config: createConfigStore(db, engine),
+    connectors: createConnectorStore(db, engine),
     costs: createCostStore(db, engine),
     loop: createLoopStore(db, engine),
     memory: createMemoryStore(db, engine),
     sessions: createSessionStore(db, engine),
+    vault: createVaultStore(db, engine),
     exclusive: engine.features.exclusive,
 
     migrate,

@@ -105,6 +105,7 @@ export const newToolCallRows = (lease: Lease, calls: readonly NewToolCall[], fir
     output: JSON.stringify(call.output),
     started_at: call.startedAt,
     ended_at: call.endedAt,
+    tool_hash: call.toolHash,
   }))
 
 export const newApprovalRows = (
@@ -131,6 +132,7 @@ export const newApprovalRows = (
     decided_at: null,
     created_at: approval.createdAt,
     expires_at: approval.expiresAt,
+    tool_hash: approval.toolHash,
   }))
 
 /** Position of the log's last event; 0 for an empty log. A line that is no event is passed over. */

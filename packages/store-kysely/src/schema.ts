@@ -102,6 +102,8 @@ export interface ToolCallTable {
   output: string
   started_at: number
   ended_at: number | null
+  /** Of the tool's name and schema; null for a call that was stored before there was one, or of no known tool. */
+  tool_hash: string | null
 }
 
 export interface ApprovalTable {
@@ -124,6 +126,51 @@ export interface ApprovalTable {
   decided_at: number | null
   created_at: number
   expires_at: number
+  tool_hash: string | null
+}
+
+export interface ConfigHeadTable {
+  tenant: string
+  active: number
+  latest: number
+  revision: number
+}
+
+export interface ConfigGenerationTable {
+  tenant: string
+  number: number
+  parent: number
+  author: string
+  description: string
+  made_by: string
+  content_hash: string
+  code_hash: string
+  pinned: number
+  /** When the pointer last left it. */
+  left_at: number | null
+  created_at: number
+}
+
+export interface ConfigContentTable {
+  tenant: string
+  hash: string
+  format: number
+  /** JSON. */
+  content: string
+}
+
+export interface ConfigCodeTable {
+  tenant: string
+  hash: string
+  /** JSON. */
+  definitions: string
+  created_at: number
+}
+
+/** One row: who holds it writes, and its number orders what was written. */
+export interface ConfigStateTable {
+  id: number
+  revision: number
 }
 
 export interface BreakerTable {
@@ -188,6 +235,24 @@ export interface NoteWordsTable {
 export interface InstanceTable {
   id: string
   heartbeat: number
+}
+
+export interface VaultEntryTable {
+  tenant: string
+  name: string
+  key_id: string
+  envelope: string
+  created_at: number
+  updated_at: number
+}
+
+export interface ConnectorHealthTable {
+  tenant: string
+  name: string
+  registered_at: number | null
+  last_success_at: number | null
+  last_error: string | null
+  last_error_at: number | null
 }
 
 export interface LedgerTable {
@@ -278,13 +343,20 @@ export interface Database {
   tool_calls: ToolCallTable
   approvals: ApprovalTable
   breakers: BreakerTable
+  connector_health: ConnectorHealthTable
   note_owners: NoteOwnerTable
   notes: NoteTable
   note_words: NoteWordsTable
   instances: InstanceTable
+  config_heads: ConfigHeadTable
+  config_generations: ConfigGenerationTable
+  config_contents: ConfigContentTable
+  config_codes: ConfigCodeTable
+  config_state: ConfigStateTable
   ledger: LedgerTable
   cost_rollups: CostRollupTable
   budget_windows: BudgetWindowTable
   reservations: ReservationTable
   schema_version: SchemaVersionTable
+  vault_entries: VaultEntryTable
 }

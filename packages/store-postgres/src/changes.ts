@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Store, StoreChange, StoreChanges } from '@keelson/core/stores'
+import type { ConfigHead, Store, StoreChange, StoreChanges } from '@keelson/core/stores'
 import { createListener } from './listener.ts'
 import type { PostgresListenClient } from './pool.ts'
 
@@ -16,7 +16,25 @@ export interface ChangesOptions {
   report(error: unknown): void
 }
 
-/** What instances tell each other: which turns and breakers have changed, by name and nothing more. */
+/** Before where a tenant's pointer is now, as JSON. */
+const configMark = 'config\t'
+
+const configLine = ({ tenant, active, latest, revision }: ConfigHead): string =>
+  configMark + JSON.stringify([tenant, active, latest, revision])
+
+function changeOf(line: string): StoreChange {
+  if (line.startsWith(breakerMark)) return { breaker: line.slice(breakerMark.length) }
+  if (!line.startsWith(configMark)) return { turn: line }
+  const [tenant, active, latest, revision] = JSON.parse(line.slice(configMark.length)) as [
+    string,
+    number,
+    number,
+    number,
+  ]
+  return { config: { tenant, active, latest, revision } }
+}
+
+/** What instances tell each other: which turns and breakers have changed, by name, and where pointers are. */
 export interface Changes {
   readonly port: StoreChanges
   /** Tells the other instances, soon: what comes while a notification is under way goes with the next one. */
@@ -36,18 +54,24 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
   const listener = createListener({ connect, channel, heard, report })
 
   function heard(payload: string): void {
-    const [from, ...names] = payload.split('\n')
+    const [from, ...lines] = payload.split('\n')
     if (from === sender) return
-    for (const name of names) {
-      const change = name.startsWith(breakerMark) ? { breaker: name.slice(breakerMark.length) } : { turn: name }
+    for (const line of lines) {
       for (const tell of [...listeners]) {
         try {
-          tell(change)
+          tell(changeOf(line))
         } catch (error) {
           report(error)
         }
       }
     }
+  }
+
+  function tellOf(...lines: readonly (string | undefined)[]): void {
+    for (const line of lines) if (line !== undefined) waiting.add(line)
+    if (sending || waiting.size === 0) return
+    sending = true
+    setImmediate(() => void send())
   }
 
   async function send(): Promise<void> {
@@ -82,12 +106,7 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
       },
     },
 
-    announce(...turns) {
-      for (const turn of turns) if (turn !== undefined) waiting.add(turn)
-      if (sending || waiting.size === 0) return
-      sending = true
-      setImmediate(() => void send())
-    },
+    announce: tellOf,
 
     start: () => listener.start(),
     stop() {
@@ -101,9 +120,25 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
 export function announcing(
   store: Store,
   { announce }: Pick<Changes, 'announce'>,
-): Pick<Store, 'approvals' | 'breakers' | 'loop'> {
-  const { approvals, breakers, loop } = store
+): Pick<Store, 'approvals' | 'breakers' | 'config' | 'loop'> {
+  const { approvals, breakers, config, loop } = store
   return {
+    config: {
+      ...config,
+
+      async add(tenant, add) {
+        const added = await config.add(tenant, add)
+        if (added.outcome !== 'conflict') announce(configLine(added.head))
+        return added
+      },
+
+      async activate(tenant, number, base, at) {
+        const activated = await config.activate(tenant, number, base, at)
+        if (activated.outcome === 'activated') announce(configLine(activated.head))
+        return activated
+      },
+    },
+
     loop: {
       ...loop,
 

@@ -13,6 +13,7 @@ describeStore('postgresStore', {
   async open() {
     opened ??= openStore(server().url, { trace: (sql) => statements.add(sql) })
     const { store, pool, schema } = await opened
+    const config = ['config_heads', 'config_generations', 'config_contents', 'config_codes']
     const tables = [
       'sessions',
       'messages',
@@ -21,6 +22,9 @@ describeStore('postgresStore', {
       'approvals',
       'breakers',
       'instances',
+      'vault_entries',
+      'connector_health',
+      ...config,
       'ledger',
       'cost_rollups',
       'budget_windows',

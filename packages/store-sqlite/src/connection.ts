@@ -54,7 +54,7 @@ export function openConnection(
 }
 
 /** One name per file, however it is reached: the lock's name is made of it. */
-function canonicalPath(file: string): string {
+export function canonicalPath(file: string): string {
   const path = resolve(file)
   try {
     return realpathSync(path)

@@ -1,5 +1,6 @@
 import { type Store, storeErrors } from '@keelson/core/stores'
 import { createStore } from '@keelson/store-kysely'
+import { canonicalPath } from './connection.ts'
 import { createSqliteEngine } from './engine.ts'
 
 export interface SqliteStoreOptions {
@@ -18,7 +19,8 @@ export interface SqliteStoreOptions {
 
 /**
  * A store in one SQLite file, or in memory for `:memory:`. A file belongs to one open store at a time: `open()` rejects
- * with `STORE_IN_USE` while another has it, and the file `<file>.lock` beside it stands for that.
+ * with `STORE_IN_USE` while another has it, and the file `<file>.lock` beside it stands for that. The vault's key, when
+ * none is given to the runtime, is in `<file>.key`: it belongs into no copy of the database that others get.
  */
 export function sqliteStore(file: string, options: SqliteStoreOptions = {}): Store {
   const { synchronous = 'normal', migrate = 'on-open', busyTimeoutMs = 5_000, trace } = options
@@ -29,5 +31,9 @@ export function sqliteStore(file: string, options: SqliteStoreOptions = {}): Sto
   need(synchronous === 'normal' || synchronous === 'full', "synchronous must be 'normal' or 'full'")
   need(migrate === 'on-open' || migrate === 'manual', "migrate must be 'on-open' or 'manual'")
   need(Number.isInteger(busyTimeoutMs) && busyTimeoutMs >= 0, 'busyTimeoutMs must be a whole number of milliseconds')
-  return createStore(createSqliteEngine({ file, synchronous, patienceMs: busyTimeoutMs, trace }), { migrate })
+  const engine = createSqliteEngine({ file, synchronous, patienceMs: busyTimeoutMs, trace })
+  return {
+    ...createStore(engine, { migrate }),
+    vaultKeyFile: () => (file === ':memory:' ? null : `${canonicalPath(file)}.key`),
+  }
 }

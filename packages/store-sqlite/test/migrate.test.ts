@@ -5,7 +5,17 @@ import { startChild } from './child.ts'
 import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
-const versions = { sessions: 2, loop: 2, approvals: 1, breakers: 1, costs: 1, memory: 1 }
+const versions = {
+  sessions: 2,
+  loop: 2,
+  approvals: 1,
+  breakers: 1,
+  costs: 1,
+  memory: 1,
+  config: 1,
+  vault: 1,
+  connectors: 1,
+}
 
 /** Runs SQL past the store and gives the rows of the last statement. */
 function inspect(file: string, sql: string): unknown[] {
@@ -73,10 +83,17 @@ describe('migration', () => {
   it('adds what an older file lacks', async () => {
     const file = newFile()
     await (await openStore(file)).close()
-    inspect(file, 'drop table approvals')
-    inspect(file, `update schema_version set versions = '{"sessions":2,"loop":2,"breakers":1,"costs":1,"memory":1}'`)
+    for (const table of tablesOf(file).filter((name) => /^(approvals|config_.*)$/.test(name))) {
+      inspect(file, `drop table ${table}`)
+    }
+    inspect(file, 'drop index turns_on_generation')
+    inspect(file, 'alter table tool_calls drop column tool_hash')
+    inspect(
+      file,
+      `update schema_version set versions = '{"sessions":2,"loop":2,"breakers":1,"costs":1,"memory":1,"vault":1,"connectors":1}'`,
+    )
     await (await openStore(file)).close()
-    expect(tablesOf(file)).toContain('approvals')
+    expect(tablesOf(file)).toEqual(expect.arrayContaining(['approvals', 'config_heads']))
     expect(storedVersions(file)).toEqual(versions)
   })
 

@@ -27,6 +27,7 @@ const toolCall = (id: string) =>
     output: null,
     startedAt: 1,
     endedAt: null,
+    toolHash: 'c3d4',
   }) as const
 
 const approval = (id: string, toolCall: string) => ({
@@ -39,6 +40,7 @@ const approval = (id: string, toolCall: string) => ({
   requestedAuthority: 'peer',
   createdAt: 1,
   expiresAt: 1_000,
+  toolHash: 'c3d4',
 })
 
 const breaker = (version: number) => ({

@@ -1,12 +1,15 @@
 import { describe } from 'vitest'
 import { describeApprovals } from './approvals.ts'
 import { describeBreakers } from './breakers.ts'
+import { describeConfig } from './config.ts'
+import { describeConnectors } from './connectors.ts'
 import { describeCosts } from './costs.ts'
 import { describeLoop } from './loop.ts'
 import { describeMemory } from './memory.ts'
 import type { StoreSubject } from './scene.ts'
 import { describeSessions } from './sessions.ts'
 import { describeSelections } from './sessions-selections.ts'
+import { describeVault } from './vault.ts'
 
 export type { OpenedStore, StoreSubject } from './scene.ts'
 
@@ -21,6 +24,9 @@ export function describeStore(name: string, subject: StoreSubject): void {
     describeLoop(subject)
     describeApprovals(subject)
     describeBreakers(subject)
+    describeConfig(subject)
+    describeVault(subject)
+    describeConnectors(subject)
     describeCosts(subject)
     describeMemory(subject)
   })

@@ -163,6 +163,7 @@ export const newToolCall = (values: Partial<NewToolCall> = {}): NewToolCall => (
   output: null,
   startedAt: start,
   endedAt: null,
+  toolHash: 'c3d4',
   ...values,
 })
 
@@ -176,6 +177,7 @@ export const newApproval = (toolCall: string, values: Partial<NewApproval> = {})
   requestedAuthority: 'peer',
   createdAt: start,
   expiresAt: start + 60_000,
+  toolHash: 'c3d4',
   ...values,
 })
 

@@ -62,9 +62,12 @@ export const reachOf = (principal: Principal): Reach => ({
   subject: isOperator(principal) ? null : principal.subject,
 })
 
+/** The tenant of systems that know only one. */
+export const defaultTenant = 'default'
+
 /** Single-owner systems know one person: the operator of the default tenant. */
 export const singleOwner = (via: string, ambient = false): Principal => ({
-  tenant: 'default',
+  tenant: defaultTenant,
   subject: 'owner',
   roles: ['operator'],
   via,

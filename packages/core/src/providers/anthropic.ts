@@ -111,6 +111,7 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
   return {
     id,
     models: claudeModels(options.models ?? [], cache === '1h'),
+    withKey: (key) => anthropic({ ...options, apiKey: key }),
     async discover(signal) {
       signal.throwIfAborted()
       const { client, sdk } = await connected()

@@ -76,6 +76,7 @@ export function openaiCompatible(
         request,
         signal,
       ),
+    withKey: (key) => openaiCompatible({ ...options, apiKey: key }),
     discover: (signal) =>
       quirks.discovery === 'ollama' ? listOllama(connection, baseURL, signal) : listModels(connection, signal),
     ...embedderOver(connection),

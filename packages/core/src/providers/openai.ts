@@ -91,6 +91,7 @@ export function openai(options: OpenAIOptions = {}): Provider & EmbeddingProvide
     id,
     models: openaiModels(options.models ?? []),
     stream,
+    withKey: (key) => openai({ ...options, apiKey: key }),
     discover: (signal) => listModels(connection, signal),
     ...embedderOver(connection),
     ...transcriberOver(connection),

@@ -148,6 +148,14 @@ test('a typed client can call every route of a server', async () => {
   }
   expect(results).toEqual({
     version: expect.any(String),
+    config: {
+      keySource: 'env',
+      updated: true,
+      sections: ['server', 'a2a', 'wallet'],
+      failed: null,
+      entry: 'openai_api_key',
+      removed: true,
+    },
     state: 'running',
     cost: 0,
     streamed: expect.stringContaining('stream_end'),

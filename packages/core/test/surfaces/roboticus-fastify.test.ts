@@ -14,6 +14,7 @@ describe('on Fastify', async () => {
 
   await import('./roboticus-access.test.ts')
   await import('./roboticus-approvals.test.ts')
+  await import('./roboticus-config.test.ts')
   await import('./roboticus-breakers.test.ts')
   await import('./roboticus-input.test.ts')
   await import('./roboticus-message.test.ts')

@@ -150,6 +150,8 @@ const message = {
   react_turns: 2,
 }
 
+const stored = { provider: 'openai', keystore_entry: 'openai_api_key' }
+
 /** Every route of all sections. A route without a line here, or a line without a route, fails. */
 const cases: Readonly<Record<string, RouteCase>> = {
   'GET /api/health': {
@@ -160,6 +162,56 @@ const cases: Readonly<Record<string, RouteCase>> = {
       uptime_seconds: expect.any(Number),
       models: { primary: modelName, current: modelName, fallbacks: ['other/model'] },
     },
+  },
+  'GET /api/config': {
+    answer: expect.objectContaining({
+      agent: expect.objectContaining({ id: 'assistant', name: 'The assistant' }),
+      models: expect.objectContaining({ primary: modelName, fallbacks: ['other/model'] }),
+      security: {},
+    }),
+  },
+  'PUT /api/config': {
+    asked: { body: { agent: { name: 'Bo' } } },
+    answer: {
+      updated: true,
+      persisted: true,
+      message: expect.any(String),
+      backup_path: 'generation:0',
+      deferred_apply: ['server.bind', 'server.port', 'wallet'],
+      ignored_keys: [],
+    },
+  },
+  'GET /api/config/capabilities': {
+    answer: {
+      immutable_sections: ['server', 'a2a', 'wallet'],
+      mutable_sections: expect.arrayContaining(['agent', 'models']),
+      notes: {
+        runtime_reload: expect.any(String),
+        deferred_apply_examples: ['server.bind', 'server.port', 'wallet'],
+        deferred_apply_behavior: expect.any(String),
+      },
+    },
+  },
+  'GET /api/config/status': {
+    answer: {
+      status: {
+        config_path: 'generation:0',
+        last_attempt_at: null,
+        last_success_at: null,
+        last_error: null,
+        last_backup_path: null,
+        deferred_apply: [],
+      },
+    },
+  },
+  'PUT /api/providers/:name/key': {
+    prepare: async () => ({ name: 'openai' }),
+    asked: { body: { api_key: 'sk-1' } },
+    answer: { stored: true, ...stored },
+  },
+  'DELETE /api/providers/:name/key': {
+    prepare: async () => ({ name: 'openai' }),
+    answer: { removed: false, ...stored },
   },
   'GET /api/agent/status': {
     prepare: askForApproval,
@@ -306,12 +358,14 @@ describe('the routes are those of the document', () => {
     expect(new Set(running.surface.routes.map(({ section }) => section))).toEqual(
       new Set([
         'Health',
+        'Config',
         'Agent',
         'Sessions',
         'Models',
         'Circuit Breaker',
         'Context Observatory',
         'Approvals',
+        'Providers',
         'Statistics',
         'WebSocket',
       ]),

@@ -20,6 +20,8 @@ export interface AgentDefinition<Output = unknown> {
   /** `provider/model`, best first; the next one is tried when one fails before it has said anything. */
   readonly models: readonly string[]
   readonly tools?: readonly Tool[]
+  /** Names of the connectors whose tools it gets; `*` for all that are enabled. @default none */
+  readonly connectors?: readonly string[] | '*'
   /** Most model calls of one turn. @default 10 */
   readonly maxSteps?: number
   /** Most tokens of one answer. @default the model's own limit, at most 16,384 */

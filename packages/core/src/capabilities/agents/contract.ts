@@ -4,6 +4,7 @@ import type { Agent } from './agent.ts'
 
 export const agentErrors = defineErrors({
   AGENT_NOT_FOUND: { kind: 'not_found', message: 'no such agent' },
+  AGENT_DISABLED: { kind: 'not_found', message: 'the agent is switched off' },
   AGENT_INVALID: { kind: 'bad_request', message: 'the agent is not defined correctly' },
   OUTPUT_SCHEMA_BROKEN: { kind: 'internal', message: "the JSON Schema of the agent's output cannot be compiled" },
   OUTPUT_CHECK_FAILED: {
@@ -13,6 +14,10 @@ export const agentErrors = defineErrors({
 })
 
 export const agentOperations = {
-  get: operation<{ id: string }, Agent>({ auth: 'caller', effect: 'read', errors: ['AGENT_NOT_FOUND'] }),
+  get: operation<{ id: string }, Agent>({
+    auth: 'caller',
+    effect: 'read',
+    errors: ['AGENT_NOT_FOUND', 'AGENT_DISABLED'],
+  }),
   list: operation<void, readonly Agent[]>({ auth: 'caller', effect: 'read', errors: [] }),
 }

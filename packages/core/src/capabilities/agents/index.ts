@@ -1,4 +1,5 @@
 export type { Agent, AgentDefinition, AgentOutput } from './agent.ts'
+export type { AgentEntry } from './agent-entry.ts'
 export { agentErrors, agentOperations } from './contract.ts'
 export type { Agents } from './service.ts'
 export { defineAgent } from './service.ts'

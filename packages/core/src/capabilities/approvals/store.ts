@@ -24,6 +24,8 @@ export interface Approval {
   readonly decidedAt: number | null
   readonly createdAt: number
   readonly expiresAt: number
+  /** Of the name and schema of the tool as it was when the approval was asked for; null when it was not stored. */
+  readonly toolHash: string | null
 }
 
 export interface ApprovalDecision {

@@ -1,5 +1,6 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
+import type { CallContext } from '../../kernel/context.ts'
 import { type Admission, admitted, type ModelFailure, type ProviderGate } from '../models/index.ts'
 import type { BreakerEvent, BreakerListener, BreakerStatus, breakerOperations } from './contract.ts'
 import { eventOf } from './events.ts'
@@ -40,8 +41,8 @@ export interface BreakersDependencies {
   readonly instance: string
   /** True when nobody else changes what is stored. */
   readonly exclusive: boolean
-  /** The configured providers. */
-  names(): readonly string[]
+  /** The providers that a tenant has configured. */
+  names(tenant: string): Promise<readonly string[]>
   /** A breaker has closed: whatever else held its provider back is to be forgotten. */
   relieve(provider: string): void
   report(error: unknown, where: string): void
@@ -221,9 +222,9 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
   }
 
   /** Throws `PROVIDER_UNKNOWN`. */
-  async function known(provider: string): Promise<void> {
+  async function known({ principal: { tenant } }: CallContext, provider: string): Promise<void> {
     if (!exclusive) await refresh()
-    if (!records.has(provider) && !names().includes(provider)) throw breakerErrors.PROVIDER_UNKNOWN()
+    if (!records.has(provider) && !(await names(tenant)).includes(provider)) throw breakerErrors.PROVIDER_UNKNOWN()
   }
 
   return {
@@ -271,14 +272,14 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
       )
     },
 
-    async status() {
+    async status({ principal: { tenant } }) {
       if (!exclusive) await refresh()
-      const all = new Set([...names(), ...records.keys()])
+      const all = new Set([...(await names(tenant)), ...records.keys()])
       return { policy, breakers: [...all].sort().map(statusOf) }
     },
 
-    async reset(_, { provider }) {
-      await known(provider)
+    async reset(context, { provider }) {
+      await known(context, provider)
       relieve(provider)
       rates.forget(provider)
       // What has never failed is as a reset leaves it, and needs no row.
@@ -286,8 +287,8 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
       return statusOf(provider)
     },
 
-    async forceOpen(_, { provider }) {
-      await known(provider)
+    async forceOpen(context, { provider }) {
+      await known(context, provider)
       await change(provider, (record) => forcedOpen(record, clock.now()))
       return statusOf(provider)
     },

@@ -49,6 +49,7 @@ const write = { auth: 'caller', effect: 'write' } as const
 
 export const runErrors = [
   'AGENT_NOT_FOUND',
+  'AGENT_DISABLED',
   'MODEL_UNKNOWN',
   'SESSION_INVALID',
   'SESSION_NOT_FOUND',

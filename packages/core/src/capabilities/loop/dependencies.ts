@@ -2,8 +2,9 @@ import type { Ready } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { CallContext, Owner } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
-import type { Agents } from '../agents/index.ts'
+import type { Agent, Agents } from '../agents/index.ts'
 import type { ApprovalStore, DecideApproval } from '../approvals/index.ts'
+import type { ConfigReader } from '../config/index.ts'
 import type { Accounting, BudgetCrossing } from '../costs/index.ts'
 import type { Memory } from '../memory/index.ts'
 import type { Models, ProviderGate } from '../models/index.ts'
@@ -17,7 +18,16 @@ export interface LoopDependencies {
   readonly store: LoopStore
   readonly sessions: SessionStore
   readonly approvals: ApprovalStore
-  readonly agents: Agents
+  readonly agents: Pick<Agents, 'within'>
+  readonly config: ConfigReader
+  /** The agent with what it gets besides its own tools, the same object while nothing changes. It stays usable for the turn. */
+  equip(
+    agent: Agent,
+    turn: { readonly id: string; readonly tenant: string },
+    signal: AbortSignal,
+  ): Agent | Promise<Agent>
+  /** The turn is over: what it was equipped with may go. */
+  release(turn: string): void
   readonly models: Models
   /** Says which providers may be called. */
   readonly gate: ProviderGate

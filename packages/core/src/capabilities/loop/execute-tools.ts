@@ -5,7 +5,15 @@ import type { NewId } from '../../kernel/ids.ts'
 import type { Json } from '../../kernel/json.ts'
 import type { Agent } from '../agents/index.ts'
 import type { TurnOptions } from '../sessions/index.ts'
-import { approvalFor, type Checked, decide, shapeOutput, type Tool, type ToolContext } from '../tools/index.ts'
+import {
+  approvalFor,
+  type Checked,
+  decide,
+  shapeOutput,
+  type Tool,
+  type ToolContext,
+  toolHash,
+} from '../tools/index.ts'
 import type { TurnLimits } from './limits.ts'
 import type { StepCall } from './step.ts'
 import type { NewApproval, NewToolCall } from './store.ts'
@@ -57,14 +65,14 @@ async function planCall(
 ): Promise<PlannedCall> {
   const { agent, authority, clock, limits, newId, step } = input
   const at = clock.now()
-  const row = { id: newId(), step, call, tool: name, arguments: text, startedAt: at }
+  const tool = agent.tools.find((candidate) => candidate.name === name)
+  const row = { id: newId(), step, call, tool: name, arguments: text, startedAt: at, toolHash: toolHash(tool) }
   const refuse = (rule: string, output: string): PlannedCall => ({
     row: { ...row, status: 'failed', policy: { decision: 'deny', rule, reason: output }, output, endedAt: at },
     run: null,
     approval: null,
   })
   if (position >= limits.callsPerStep) return refuse('call-limit', `at most ${limits.callsPerStep} calls in one step`)
-  const tool = agent.tools.find((candidate) => candidate.name === name)
   if (!tool) {
     const names = agent.tools.map((known) => known.name).join(', ') || 'none'
     return refuse('unknown-tool', `there is no tool ${JSON.stringify(name.slice(0, 64))}; there are: ${names}`)
@@ -94,6 +102,7 @@ async function planCall(
     requestedAuthority: authority,
     createdAt: at,
     expiresAt: at + limits.approvalMs,
+    toolHash: row.toolHash,
   }
   return { row: { ...row, status: 'waiting', policy, output: null, endedAt: null }, run: null, approval }
 }

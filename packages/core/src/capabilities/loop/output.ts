@@ -1,5 +1,5 @@
 import type { KeelsonError } from '../../kernel/errors.ts'
-import type { AgentOutput, Agents } from '../agents/index.ts'
+import type { Agent, AgentOutput } from '../agents/index.ts'
 import { type NewMessage, textOf } from '../sessions/index.ts'
 import type { Checked } from '../tools/index.ts'
 import { loopErrors } from './errors.ts'
@@ -51,9 +51,8 @@ const invalid = (problems: readonly string[]): KeelsonError =>
   })
 
 /** The output of a turn that was completed, from the text of its answer, here or anywhere. */
-export async function outputOf(agents: Agents, agent: string, outcome: TurnOutcome): Promise<unknown> {
-  const { output } = agents.find(agent)
-  if (output === null) throw loopErrors.OUTPUT_UNDECLARED({ details: { agent } })
+export async function outputOf({ id, output }: Agent, outcome: TurnOutcome): Promise<unknown> {
+  if (output === null) throw loopErrors.OUTPUT_UNDECLARED({ details: { agent: id } })
   if (outcome.status === 'waiting') throw loopErrors.OUTPUT_PENDING({ details: { turn: outcome.turn } })
   const checked = await readOutput(output, outcome.text)
   if (!checked.ok) throw invalid(checked.problems)

@@ -1,6 +1,6 @@
 import type { Approval } from '../approvals/index.ts'
 import type { ToolCall } from '../sessions/index.ts'
-import { decide, type Tool } from '../tools/index.ts'
+import { decide, type Tool, toolHash } from '../tools/index.ts'
 import { type CallEnd, checkArguments, type ExecuteInput, hashCall } from './execute-tools.ts'
 import { unlessAborted } from './pause.ts'
 import type { Committed } from './store.ts'
@@ -102,9 +102,11 @@ export async function startApproved(run: TurnRun): Promise<Committed | null> {
       ? `the tool ${part.tool} is gone`
       : mayNotRun(run, tool)
         ? `the tool ${part.tool} may not run any more`
-        : args && !args.ok
-          ? args.problem
-          : null
+        : hasChanged(tool, approval)
+          ? `the tool ${part.tool} has changed since the call was approved`
+          : args && !args.ok
+            ? args.problem
+            : null
   run.steps += 1
   const at = clock.now()
   const row = {
@@ -114,6 +116,7 @@ export async function startApproved(run: TurnRun): Promise<Committed | null> {
     tool: part.tool,
     arguments: part.arguments,
     startedAt: at,
+    toolHash: toolHash(tool),
   }
   live.stage({ type: 'tool.started', step: run.steps, call: row.call, tool: row.tool, arguments: row.arguments })
   const policy = { decision: problem === null ? 'allow' : 'deny', rule: 'approved', reason: problem } as const
@@ -140,6 +143,10 @@ export async function startApproved(run: TurnRun): Promise<Committed | null> {
     ? await finishStep(run, run.steps, [row.call], [], [executeInput(run, row, tool, args.value)], false)
     : await finishStep(run, run.steps, [row.call], [denied], [], false)
 }
+
+/** The arguments were written, and approved, for the schema that the tool had then. */
+const hasChanged = (tool: Tool, stored: Pick<ToolCall, 'toolHash'> | undefined): boolean =>
+  stored !== undefined && stored.toolHash !== null && stored.toolHash !== toolHash(tool)
 
 const mayNotRun = ({ input: { started } }: TurnRun, tool: Tool): boolean =>
   decide(tool.risk, started.turn.options.authority).decision === 'deny'
@@ -168,6 +175,9 @@ async function fateOf(
   const again = async (): Promise<Fate> => {
     if (!tool) return { kind: 'stop', id: call.id, why: `the tool ${call.tool} is gone` }
     if (mayNotRun(run, tool)) return { kind: 'stop', id: call.id, why: `the tool ${call.tool} may not run any more` }
+    if (hasChanged(tool, call)) {
+      return { kind: 'stop', id: call.id, why: `the schema of the tool ${call.tool} has changed since it was called` }
+    }
     const args = await checkArguments(tool, call.arguments, run.input.report)
     if (!args.ok) return { kind: 'stop', id: call.id, why: `the tool ${call.tool} has changed: ${args.problem}` }
     return { kind: 'run', input: executeInput(run, call, tool, args.value) }

@@ -42,7 +42,7 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
 
 /** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
 async function takeStep(run: TurnRun): Promise<Committed | null> {
-  const { agent, candidates, clock, gate, history, limits, live, meter, signal, turnMs } = run.input
+  const { agent, candidates, clock, gate, history, limits, live, models, signal, turnMs } = run.input
   signal.throwIfAborted()
   if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
   const step = run.steps + 1
@@ -50,7 +50,8 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
     step,
     candidates,
     gate,
-    meter,
+    meter: models.meter,
+    providerOf: (model) => models.providerOf(model, run.input.started.turn.tenant),
     turnMs,
     live,
     limits,

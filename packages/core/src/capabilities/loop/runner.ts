@@ -59,7 +59,7 @@ export interface Runner {
 }
 
 export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
-  const { approvals, clock, histories, instance, models, realtime, report, store } = dependencies
+  const { approvals, clock, histories, instance, realtime, report, store } = dependencies
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
   const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
@@ -113,7 +113,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           : { type: 'turn.started', session: turn.session, agent: turn.agent, at },
       )
       live.publish()
-      const setup = isGivenUp(turn.id) ? internal : prepareTurn(dependencies, turn)
+      const setup = isGivenUp(turn.id) ? internal : await prepareTurn(dependencies, turn, signal)
       if ('error' in setup) {
         live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
@@ -135,7 +135,6 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
         const turnRun = new TurnRun({
           ...dependencies,
           ...setup,
-          meter: models.meter,
           started,
           history: loaded,
           live,
@@ -161,6 +160,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
       }
     } finally {
       cancelTimer()
+      dependencies.release(turn.id)
       if (history) histories.keep(turn.session, history)
       live.end()
       realtime.close(live)

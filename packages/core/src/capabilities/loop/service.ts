@@ -47,7 +47,8 @@ export interface Loop extends Implementation<typeof turnOperations> {
 }
 
 export function createLoop(dependencies: LoopDependencies): Loop {
-  const { accounting, agents, clock, instance, limits, models, newId, ready, realtime, sessions, store } = dependencies
+  const { accounting, agents, clock, config, instance, limits, models, newId, ready, realtime, sessions, store } =
+    dependencies
   const runner = createRunner({ ...dependencies, histories: new HistoryCache(sessions, limits.historyBytes) })
 
   async function accept(
@@ -56,15 +57,18 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     options: RunOptions,
     continues: string | null,
   ): Promise<AcceptedTurn> {
-    const agent = agents.find(agentId)
-    const input = checkMessage(options, limits, continues !== null)
     const starting = ready()
     if (starting !== undefined) await starting
     const decided =
       options.beforeQueue && (await takeAsDecision(context, options, dependencies, (id) => cancel(context, { id })))
     if (decided) return decided
+    const active = config.active(context.principal.tenant)
+    // Without a wait while it is in memory: every turn comes by here.
+    const { content, generation } = active instanceof Promise ? await active : active
+    const agent = agents.within(content).find(agentId)
+    const input = checkMessage(options, limits, continues !== null)
     const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
-    return outcomeOf(await offer(context.principal, input, options, continues, target))
+    return outcomeOf(await offer(context.principal, generation, input, options, continues, target))
   }
 
   async function targetOf(context: CallContext, agent: Agent, options: RunOptions, needs: ModelNeeds): Promise<Target> {
@@ -93,6 +97,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
 
   function offer(
     principal: Principal,
+    generation: number,
     input: readonly Part[],
     options: RunOptions,
     continues: string | null,
@@ -112,7 +117,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
       id: newId(),
       session,
       agent,
-      generation: 0,
+      generation,
       options: {
         authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
         approvals: options.approvals ?? 'suspend',
@@ -191,7 +196,8 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     return cancelled.turn
   }
 
-  const readOutput = (agent: string, outcome: TurnOutcome) => outputOf(agents, agent, outcome)
+  const readOutput = async ({ agent, generation, tenant }: Turn, outcome: TurnOutcome) =>
+    outputOf(agents.within(await config.at(tenant, generation)).find(agent), outcome)
 
   const handle = (context: CallContext, accepted: Promise<AcceptedTurn>) =>
     new TurnHandle(

@@ -6,6 +6,7 @@ import {
   type ModelPart,
   type ModelRequest,
   noUsage,
+  type Provider,
 } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { FinishReason, Part, Usage } from '../sessions/index.ts'
@@ -34,6 +35,8 @@ export interface AttemptInput {
   readonly step: number
   /** May throw `context-too-long` for a model with a small window. */
   request(model: Model): ModelRequest
+  /** Who answers: the model's provider, with the key of the turn's tenant if it has set one. */
+  providerOf(model: Model): Provider | Promise<Provider>
   /** Sets money aside for one attempt. Rejects with `CallRefused`; undefined when there is nothing to wait for. */
   reserve(model: Model, request: ModelRequest): Promise<void> | undefined
   /** The attempt came to nothing after it had said so many characters. */
@@ -70,7 +73,10 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
   let length = 0
 
   const consume = async () => {
-    const parts = model.provider.stream(model.name, request, aborter.signal)[Symbol.asyncIterator]()
+    const asked = input.providerOf(model)
+    const provider = asked instanceof Promise ? await asked : asked
+    if (aborter.signal.aborted) return
+    const parts = provider.stream(model.name, request, aborter.signal)[Symbol.asyncIterator]()
     try {
       for (let next = await parts.next(); !next.done; next = await parts.next()) {
         // A provider that ignores its signal may go on; nobody listens any more.

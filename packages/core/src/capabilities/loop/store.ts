@@ -87,6 +87,7 @@ export interface NewToolCall {
   readonly output: Json
   readonly startedAt: number
   readonly endedAt: number | null
+  readonly toolHash: string | null
 }
 
 export interface ToolCallEnd {
@@ -107,6 +108,7 @@ export interface NewApproval {
   readonly requestedAuthority: string
   readonly createdAt: number
   readonly expiresAt: number
+  readonly toolHash: string | null
 }
 
 /** One commit point of a turn. Everything given is written in one transaction or not at all. */

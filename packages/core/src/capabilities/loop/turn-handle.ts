@@ -43,7 +43,7 @@ export interface AcceptedTurn {
 }
 
 type Follow = (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
-type ReadOutput = (agent: string, outcome: TurnOutcome) => Promise<unknown>
+type ReadOutput = (turn: Turn, outcome: TurnOutcome) => Promise<unknown>
 
 /**
  * A turn from the caller's side. Iterate it for its events, await `result` for its answer, or both; it runs whether or
@@ -117,7 +117,7 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
 
   async #parse(): Promise<Output> {
     const [{ turn }, outcome] = await Promise.all([this.#accepted, this.result])
-    return (await this.#readOutput(turn.agent, outcome)) as Output
+    return (await this.#readOutput(turn, outcome)) as Output
   }
 
   async #answer(): Promise<TurnOutcome> {

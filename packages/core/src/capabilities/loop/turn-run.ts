@@ -6,7 +6,7 @@ import type { Agent } from '../agents/index.ts'
 import type { Approval } from '../approvals/index.ts'
 import type { Accounting, BudgetCrossing } from '../costs/index.ts'
 import type { Memory } from '../memory/index.ts'
-import type { CapacityMeter, Model, ProviderGate } from '../models/index.ts'
+import type { Model, Models, ProviderGate } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { ContextSegment, ModelAttempt, NewMessage, Part, Selection, Usage } from '../sessions/index.ts'
 import type { CallOperation } from '../tools/index.ts'
@@ -24,7 +24,7 @@ export interface RunTurn {
   readonly agent: Agent
   readonly candidates: readonly Model[]
   readonly gate: ProviderGate
-  readonly meter: CapacityMeter
+  readonly models: Pick<Models, 'meter' | 'providerOf'>
   /** Milliseconds the turn may run at a stretch. */
   readonly turnMs: number
   /** Everything up to the newest stored message. */

@@ -7,9 +7,10 @@ const longestMs = 8_000
 const mostModels = 10_000
 const unreachable: ReadonlySet<string> = new Set(['network', 'timeout'])
 
-/** Asks one provider what it offers; never rejects. `registered` are the ids that are known of it without asking. */
+/** Asks one provider what it offers, with the key that `keyed` gives it; never rejects. `registered` are the ids that are known of it without asking. */
 export async function offerOf(
   provider: Provider,
+  keyed: () => Promise<Provider>,
   registered: readonly string[],
   clock: Clock,
   signal: AbortSignal | undefined,
@@ -28,7 +29,8 @@ export async function offerOf(
   try {
     if (signal?.aborted) gone()
     // A provider that ignores its signal is not waited for.
-    const found = await Promise.race([provider.discover(aborter.signal), timedOut.promise])
+    const asking = keyed().then(async (asked) => (await asked.discover?.(aborter.signal)) ?? [])
+    const found = await Promise.race([asking, timedOut.promise])
     const ids = found.slice(0, mostModels).map(({ name }) => idOf(provider.id, name))
     return { ...offer, status: 'ok', models: sorted([...registered, ...ids]) }
   } catch (error) {

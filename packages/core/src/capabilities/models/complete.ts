@@ -5,13 +5,14 @@ import type { ChargeCall } from './charge.ts'
 import { type Completion, modelErrors } from './contract.ts'
 import type { ProviderGate } from './gate.ts'
 import type { Model } from './model.ts'
-import { isModelFailure, ModelFailure, type ModelRequest, noUsage } from './provider.ts'
+import { isModelFailure, ModelFailure, type ModelRequest, noUsage, type Provider } from './provider.ts'
 
 const longestMs = 60_000
 
 export interface CompletionCall {
   readonly principal: Principal
   readonly candidates: readonly Model[]
+  providerOf(model: Model): Provider | Promise<Provider>
   readonly instructions: string
   readonly prompt: string
   readonly maxOutputTokens: number
@@ -51,7 +52,8 @@ export async function completeOnce(call: CompletionCall): Promise<Completion> {
     let text = ''
     let given: unknown = noUsage
     try {
-      for await (const part of model.provider.stream(model.name, request, signal)) {
+      const provider = await call.providerOf(model)
+      for await (const part of provider.stream(model.name, request, signal)) {
         if (part.type === 'text') text += part.text
         else if (part.type === 'finish') given = part.usage
       }

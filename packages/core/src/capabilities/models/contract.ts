@@ -51,6 +51,12 @@ export interface DiscoveredModels {
   }[]
 }
 
+/** A provider as the registry knows it. `*` answers for every prefix that no other one has. */
+export interface RegisteredProvider {
+  readonly id: string
+  readonly local: boolean
+}
+
 export interface Completion {
   readonly text: string
   readonly model: string
@@ -73,6 +79,8 @@ const read = { auth: 'caller', effect: 'read', errors: [] } as const
 export const modelOperations = {
   /** Registered models, then those that providers have listed when they were asked. */
   list: operation<void, readonly RegisteredModel[]>(read),
+  /** The providers that are registered, models or none. */
+  providers: operation<void, readonly RegisteredProvider[]>(read),
   /**
    * Asks the providers which models they have; asked again within a minute, the answer is the same. What was registered
    * counts more than what is found. A provider that fails does not stop the others.

@@ -1,6 +1,6 @@
 export type { CapacityMeter, CapacityUse } from './capacity.ts'
 export type { ChargeCall } from './charge.ts'
-export type { Completion, DiscoveredModels, ProviderOffer, RegisteredModel } from './contract.ts'
+export type { Completion, DiscoveredModels, ProviderOffer, RegisteredModel, RegisteredProvider } from './contract.ts'
 export { modelErrors, modelOperations } from './contract.ts'
 export type { Admission, ProviderGate } from './gate.ts'
 export { admitted } from './gate.ts'

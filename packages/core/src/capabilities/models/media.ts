@@ -3,6 +3,7 @@ import type { CallContext } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { ChargeCall } from './charge.ts'
 import { modelErrors, type modelOperations } from './contract.ts'
+import type { KeyedProviders } from './keyed.ts'
 import type { Model } from './model.ts'
 import { isModelFailure, noUsage } from './provider.ts'
 
@@ -23,6 +24,7 @@ const invalid = (message: string) => modelErrors.MODEL_INPUT_INVALID({ message }
 export function createMedia(
   find: Find,
   charge: ChargeCall,
+  keyed: KeyedProviders['of'],
 ): Pick<Implementation<typeof modelOperations>, 'embed' | 'transcribe'> {
   const modelOf = (id: string) => {
     const found = find(id)
@@ -48,12 +50,15 @@ export function createMedia(
         throw invalid('dimensions is a whole number from 1')
       }
       const found = modelOf(model)
-      const { name, provider } = found
-      const embed = provider.embed?.bind(provider)
-      if (!embed) throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} makes no embeddings` })
+      if (!found.provider.embed) {
+        throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} makes no embeddings` })
+      }
       const request = { inputs, ...(dimensions === undefined ? {} : { dimensions }) }
       const charged = await charge(context.principal, found, bytes, 0)
-      const embedded = await call(context, (signal) => embed(name, request, signal)).catch(async (error) => {
+      const embedded = await call(context, async (signal) => {
+        const provider = await keyed(found, context.principal.tenant)
+        return await required(provider.embed).call(provider, found.name, request, signal)
+      }).catch(async (error) => {
         await charged.failed(0)
         throw error
       })
@@ -68,12 +73,21 @@ export function createMedia(
       if (typeof mediaType !== 'string' || !/^audio\/[\w.+-]+(;.{0,100})?$/.test(mediaType)) {
         throw invalid('mediaType is that of audio, e.g. audio/mpeg')
       }
-      const { name, provider } = modelOf(model)
-      const transcribe = provider.transcribe?.bind(provider)
-      if (!transcribe) throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} does not transcribe` })
-      return await call(context, (signal) => transcribe(name, request, signal))
+      const found = modelOf(model)
+      if (!found.provider.transcribe)
+        throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} does not transcribe` })
+      return await call(context, async (signal) => {
+        const provider = await keyed(found, context.principal.tenant)
+        return await required(provider.transcribe).call(provider, found.name, request, signal)
+      })
     },
   }
+}
+
+/** What a provider can do it can do with every key. */
+function required<Ability>(ability: Ability | undefined): Ability {
+  if (ability === undefined) throw modelErrors.MODEL_UNFIT()
+  return ability
 }
 
 /** Returns their bytes. */

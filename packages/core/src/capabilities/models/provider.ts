@@ -121,6 +121,8 @@ export interface Provider extends Partial<EmbeddingProvider>, Partial<Transcript
   readonly models?: readonly ModelInfo[]
   /** Of all its models together. */
   readonly capacity?: Capacity
+  /** The same provider with another key: one that was set in the vault while the server runs. Absent where it takes none. */
+  withKey?(apiKey: string): Provider
   /** Asks the service which models it has, and what they can do as far as it says so. Throws a `ModelFailure`. */
   discover?(signal: AbortSignal): Promise<readonly ModelInfo[]>
   /**

@@ -9,6 +9,7 @@ import { completeOnce } from './complete.ts'
 import { modelErrors, type modelOperations, type RegisteredModel } from './contract.ts'
 import { Discovery, modelId } from './discovery.ts'
 import type { ProviderGate } from './gate.ts'
+import { createKeyed, type KeySource } from './keyed.ts'
 import { createMedia } from './media.ts'
 import { type Model, modelOf } from './model.ts'
 import type { Capacity, Provider } from './provider.ts'
@@ -21,6 +22,8 @@ export interface Models extends Implementation<typeof modelOperations> {
   select(models: readonly string[], override: string | null, needs?: ModelNeeds): Selected
   /** The models of a selection that was made before. Throws `MODEL_UNKNOWN` when none of them can be called any more. */
   candidatesOf(selection: Selection, models: readonly string[]): readonly Model[]
+  /** Who answers a tenant's call of the model. Fails as `KeyedProviders.of` does. */
+  providerOf(model: Pick<Model, 'prefix' | 'provider'>, tenant: string): Provider | Promise<Provider>
   readonly meter: CapacityMeter
   /** Prefixes of the registered providers, without the one that serves any. */
   readonly prefixes: readonly string[]
@@ -33,10 +36,11 @@ export interface ModelsDependencies {
   readonly charge: ChargeCall
   readonly sessions: Pick<SessionStore, 'selections'>
   readonly clock: Clock
+  readonly keyOf: KeySource
 }
 
 /** The registry of providers. A provider with the id `*` serves every prefix that no other one does. */
-export function createModels({ providers, gate, charge, sessions, clock }: ModelsDependencies): Models {
+export function createModels({ providers, gate, charge, sessions, clock, keyOf }: ModelsDependencies): Models {
   const byId = new Map<string, Provider>()
   for (const provider of providers) {
     if (!/^(\*|[\w.-]+)$/.test(provider.id)) {
@@ -48,6 +52,7 @@ export function createModels({ providers, gate, charge, sessions, clock }: Model
     checkCapacity(provider.id, provider.capacity)
     byId.set(provider.id, provider)
   }
+  const { of: providerOf } = createKeyed(keyOf)
   const discovery = new Discovery(clock)
   const known = new Map<string, Model>()
   /** What was registered counts more than what was found since. */
@@ -88,9 +93,10 @@ export function createModels({ providers, gate, charge, sessions, clock }: Model
   return {
     find,
     select,
+    providerOf,
     meter,
     prefixes,
-    ...createMedia(find, charge),
+    ...createMedia(find, charge, providerOf),
 
     candidatesOf(selection, models) {
       const candidates = orderOf(selection, models).flatMap((id) => find(id) ?? [])
@@ -98,6 +104,7 @@ export function createModels({ providers, gate, charge, sessions, clock }: Model
       throw modelErrors.MODEL_UNKNOWN({ message: `no provider is registered for ${models.join(', ')}` })
     },
 
+    providers: () => providers.map(({ id, local = false }) => ({ id, local })),
     list,
 
     async discover({ signal }) {
@@ -113,14 +120,15 @@ export function createModels({ providers, gate, charge, sessions, clock }: Model
       return registeredOf(model, !known.has(id) && discovery.infoOf(id) !== undefined)
     },
 
-    async available({ signal }, { provider: wanted }) {
+    async available({ principal: { tenant }, signal }, { provider: wanted }) {
       const asked = providers.filter(
         ({ id }) => id !== '*' && (wanted === undefined || id.toLowerCase() === wanted.toLowerCase()),
       )
       return await Promise.all(
-        asked.map((provider) => {
+        asked.map(async (provider) => {
           const registered = (provider.models ?? []).map(({ name }) => `${provider.id}/${name}`)
-          return offerOf(provider, registered, clock, signal)
+          const keyed = async () => await providerOf({ prefix: provider.id, provider }, tenant)
+          return await offerOf(provider, keyed, registered, clock, signal)
         }),
       )
     },
@@ -131,7 +139,9 @@ export function createModels({ providers, gate, charge, sessions, clock }: Model
 
     async complete({ principal, signal }, { models, ...call }) {
       const { candidates } = select(models, null)
-      return await completeOnce({ ...call, principal, candidates, signal, gate, charge, capacity: meter })
+      const keyed = (model: Model) => providerOf(model, principal.tenant)
+      const given = { ...call, principal, candidates, signal, providerOf: keyed }
+      return await completeOnce({ ...given, gate, charge, capacity: meter })
     },
   }
 }

@@ -180,4 +180,6 @@ export interface ToolCall {
   readonly output: Json
   readonly startedAt: number
   readonly endedAt: number | null
+  /** Of the name and schema of the tool that was called; null when there was no such tool, or it was not stored. */
+  readonly toolHash: string | null
 }

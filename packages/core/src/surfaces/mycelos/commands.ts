@@ -1,6 +1,8 @@
 import type { Agent } from '../../capabilities/agents/index.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
+import { rollBack } from './config.ts'
+import { addConnector, connectorsOf, removeConnector } from './connectors.ts'
 import { costOf } from './cost.ts'
 import { excerpt, rowTime } from './formats.ts'
 import { modelsInUse } from './models.ts'
@@ -107,6 +109,38 @@ const commands: Readonly<Record<string, Command>> = {
       )
     },
   },
+  config: {
+    usage: '/config [list | rollback <generation>]',
+    does: 'lists the generations of the configuration, or goes back to one',
+    async run({ client }, [action = 'list', number = ''], texts) {
+      if (action === 'rollback') {
+        return item('generation', String(await rollBack(client, /^\d+$/.test(number) ? Number(number) : Number.NaN)))
+      }
+      const { active, generations } = await client.config.list({ limit: listed })
+      return rows(
+        generations.map(({ createdAt, description, number: id, trigger }) =>
+          item(
+            String(id),
+            `${excerpt(description || trigger, 80)} (${rowTime(createdAt)})${id === active ? ' \u2190' : ''}`,
+          ),
+        ),
+        texts,
+      )
+    },
+  },
+  connector: {
+    usage: '/connector [list | add <name> <command> | remove <name>]',
+    does: 'lists, adds and removes connectors',
+    async run({ client }, [action = 'list', name = '', ...command], texts) {
+      if (action === 'add') await addConnector(client, { name, command: command.join(' ') })
+      if (action === 'remove') await removeConnector(client, name)
+      const connectors = await connectorsOf(client)
+      return rows(
+        connectors.map((each) => item(each.displayName, `(${each.operationalState}, ${each.toolCount} tools)`)),
+        texts,
+      )
+    },
+  },
   model: {
     usage: '/model',
     does: 'lists the models',
@@ -122,7 +156,7 @@ const commands: Readonly<Record<string, Command>> = {
 
 /** What the system has and this server does not. */
 const absent: ReadonlySet<string> = new Set(
-  'bg config connector credential demo inbox mount reload restart schedule workflow'.split(' '),
+  'bg credential demo inbox mount reload restart schedule workflow'.split(' '),
 )
 
 /** Does what a slash command asks for, and says what came of it. Nothing that it may not do is an error of the request. */

@@ -43,6 +43,10 @@ const worded: Readonly<Record<string, Encode>> = {
         },
   ORIGIN_REFUSED: () => plain(403, 'Cross-origin request blocked (CSRF)'),
   SESSION_NOT_FOUND: () => plain(404, 'Session not found'),
+  GENERATION_NOT_FOUND: ({ message }) => plain(400, message),
+  CONFIG_INVALID: ({ message }) => plain(400, message),
+  CONFIG_TOO_NEW: ({ message }) => plain(400, message),
+  CONFIG_DAMAGED: ({ message }) => plain(400, message),
   NOTE_NOT_FOUND: ({ details }) => ({
     status: 404,
     body: { error: 'not_found', path: String(details?.['path'] ?? '') },

@@ -40,10 +40,11 @@ export const healthRoutes = (settings: Settings): readonly AnyRoute<Client>[] =>
       response: healthAnswer,
       async handle({ client, principal, request }) {
         const { status, uptimeMs } = await client.system.health()
+        const generations = principal === null ? null : await client.config.list({ limit: 1 }).catch(() => null)
         const answer: z.infer<typeof healthAnswer> = {
           status,
           uptime_seconds: Math.round(uptimeMs / 100) / 10,
-          generation_id: null,
+          generation_id: generations?.active || null,
           scheduler: false,
           // Probes need no password; whose server it is, is for those who have it.
           user: principal === null ? { ...user, name: 'Owner', email: null, timezone: null } : user,

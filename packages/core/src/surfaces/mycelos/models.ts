@@ -47,7 +47,7 @@ export async function modelsInUse(client: Client, agents: readonly Agent[]): Pro
 }
 
 /** Dollars for 1,000 tokens of pico-dollars for one. */
-const perThousand = (price: number | undefined): number | null => (price === undefined ? null : price / 1e9)
+export const perThousand = (price: number | undefined): number | null => (price === undefined ? null : price / 1e9)
 
 const byName = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
 

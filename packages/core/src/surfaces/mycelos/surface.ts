@@ -5,6 +5,8 @@ import { admission, isTrusted } from './admission.ts'
 import { agentRoutes, startTime } from './agents.ts'
 import { authentication } from './auth.ts'
 import { chatRoutes } from './chat.ts'
+import { configRoutes } from './config.ts'
+import { connectorRoutes } from './connectors.ts'
 import { costRoutes } from './cost.ts'
 import { encodeError } from './errors.ts'
 import { healthRoutes } from './health.ts'
@@ -38,7 +40,9 @@ export function mycelos(options: MycelosOptions = {}): Surface<Client> {
       ...knowledgeRoutes(settings),
       ...agentRoutes(settings, since),
       ...modelRoutes(settings, since),
+      ...connectorRoutes(since),
       ...costRoutes(),
+      ...configRoutes(settings),
       ...healthRoutes(settings),
       ...translationRoutes(settings),
       ...loginRoutes(auth),

@@ -37,6 +37,7 @@ const worded: Readonly<Record<string, (error: KeelsonError) => Failure>> = {
   // A decided approval is as good as unknown here.
   APPROVAL_SETTLED: () => plain(404, 'no pending approval with this id'),
   APPROVAL_NOT_FOUND: () => plain(404, 'no pending approval with this id'),
+  CONFIG_INVALID: ({ message }) => plain(400, message),
   MODEL_UNKNOWN: () => plain(503, 'no model provider is configured'),
   TURN_FAILED: ({ details, message, retryAfterMs }) => {
     const reason = String(details?.['reason'])

@@ -5,11 +5,13 @@ import { agentRoutes } from './agent.ts'
 import { approvalRoutes } from './approvals.ts'
 import { authenticator } from './auth.ts'
 import { breakerRoutes } from './breakers.ts'
+import { configRoutes } from './config.ts'
 import { encodeError } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { modelRoutes } from './models.ts'
 import { observatoryRoutes } from './observatory.ts'
 import { type RoboticusOptions, settingsOf } from './options.ts'
+import { providerRoutes } from './providers.ts'
 import { sessionRoutes } from './sessions.ts'
 import { statsRoutes } from './stats.ts'
 import { websocketRoutes } from './websocket.ts'
@@ -35,8 +37,10 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
     id: 'roboticus',
     routes: [
       ...healthRoutes(settings),
+      ...configRoutes(settings),
       ...agentRoutes(settings),
       ...sessionRoutes(settings),
+      ...providerRoutes(),
       ...modelRoutes(settings),
       ...breakerRoutes(),
       ...observatoryRoutes(),

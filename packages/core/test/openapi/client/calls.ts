@@ -26,6 +26,16 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
   const status = need(await client.GET('/api/agent/status', {}))
   const state: 'running' = status.state
 
+  const config = need(await client.GET('/api/config', {}))
+  const keySource: 'local' | 'oauth' | 'keystore' | 'env' | 'none' | undefined = config.providers['openai']?._key_source
+  const updated: boolean = need(await client.PUT('/api/config', { body: { agent: { name: 'Bo' } } })).updated
+  const sections: string[] = need(await client.GET('/api/config/capabilities', {})).immutable_sections
+  const failed: string | null = need(await client.GET('/api/config/status', {})).status.last_error
+  const keyOf = { path: { name: 'openai' } }
+  const body = { api_key: 'sk-1' }
+  const entry: string = need(await client.PUT('/api/providers/{name}/key', { params: keyOf, body })).keystore_entry
+  const removed: boolean = need(await client.DELETE('/api/providers/{name}/key', { params: keyOf })).removed
+
   const session = need(await client.POST('/api/sessions', { body: { agent_id: status.agent_id } }))
   const path = { id: session.session_id }
   const sent = need(
@@ -83,6 +93,7 @@ export async function callEverything(options: CallsOptions, onCall: OnCall) {
   const refusal: string | undefined = unknown.error?.error
   return {
     version,
+    config: { keySource, updated, sections, failed, entry, removed },
     state,
     cost,
     streamed,

@@ -1,0 +1,100 @@
+import type { ConfigHead, ConfigStore } from './store.ts'
+
+/** Tenants whose pointer is kept in memory; beyond so many, the ones that were used last. */
+const mostTenants = 10_000
+const page = 500
+
+/** Where a tenant's pointer is. */
+export interface Pointer {
+  readonly active: number
+  readonly revision: number
+  /** Where it was when this process first saw it. */
+  readonly first: number
+}
+
+/** Every tenant's active generation, from memory. */
+export interface Pointers {
+  /** Reads all pointers. One query where nobody has a configuration. */
+  load(): Promise<void>
+  /** Reads what has moved since. One query when nothing has. */
+  follow(): Promise<void>
+  of(tenant: string): Pointer | Promise<Pointer>
+  /** Without asking the store; null when it would have to be asked. */
+  known(tenant: string): Pointer | null
+  /** Told of a head that was read or written. */
+  moved(head: ConfigHead): void
+  /** True while no tenant has a configuration. */
+  readonly none: boolean
+}
+
+const nowhere: Pointer = Object.freeze({ active: 0, revision: 0, first: 0 })
+
+/** `left` is told of each tenant whose pointer has moved since this process first saw it. */
+export function createPointers(store: Pick<ConfigStore, 'head' | 'heads'>, left: (tenant: string) => void): Pointers {
+  const pointers = new Map<string, Pointer>()
+  let revision = 0
+  /** True while every tenant that has a pointer is in memory: one that is not has none. */
+  let complete = true
+  let loaded = false
+  let following: Promise<void> | undefined
+
+  function moved(head: ConfigHead): void {
+    const before = pointers.get(head.tenant)
+    // Of two answers the later one may have been given earlier.
+    if (before && before.revision >= head.revision) return
+    pointers.delete(head.tenant)
+    const { active, revision: at, tenant } = head
+    pointers.set(tenant, { active, revision: at, first: before?.first ?? (loaded && complete ? 0 : active) })
+    if (loaded && active !== (before?.active ?? 0)) left(tenant)
+    if (pointers.size <= mostTenants) return
+    complete = false
+    for (const oldest of pointers.keys()) {
+      pointers.delete(oldest)
+      break
+    }
+  }
+
+  async function read(): Promise<void> {
+    for (;;) {
+      const heads = await store.heads(revision, page)
+      for (const head of heads) {
+        if (complete || !loaded || pointers.has(head.tenant)) moved(head)
+        revision = Math.max(revision, head.revision)
+      }
+      if (heads.length < page) return
+    }
+  }
+
+  async function ask(tenant: string): Promise<Pointer> {
+    const head = await store.head(tenant)
+    const before = pointers.get(tenant)
+    if (head === null) return before ?? nowhere
+    if (!before) pointers.set(tenant, { active: head.active, revision: head.revision, first: head.active })
+    else moved(head)
+    return pointers.get(tenant) ?? nowhere
+  }
+
+  return {
+    async load() {
+      await read()
+      loaded = true
+    },
+
+    follow() {
+      following ??= read().finally(() => {
+        following = undefined
+      })
+      return following
+    },
+
+    of: (tenant) => pointers.get(tenant) ?? (complete ? nowhere : ask(tenant)),
+
+    known: (tenant) => pointers.get(tenant) ?? (complete ? nowhere : null),
+
+    moved,
+
+    get none() {
+      return complete && pointers.size === 0
+    },
+  }
+}

@@ -1,0 +1,6 @@
+export type { VaultRotation } from './contract.ts'
+export { vaultOperations } from './contract.ts'
+export { vaultErrors } from './errors.ts'
+export type { KeyMaterial, KeySource, VaultOptions } from './keys.ts'
+export type { Vault } from './service.ts'
+export type { Resealed, SealedEntry, VaultEntry, VaultPosition, VaultStore } from './store.ts'
