@@ -1,22 +1,8 @@
 import { type CallContext, reachOf } from '../../kernel/context.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
-import type { Approval } from '../approvals/index.ts'
 import type { RunOptions } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import type { AcceptedTurn } from './turn-handle.ts'
-
-/** A turn that holds its session and waits for a person. */
-export interface WaitingTurn {
-  readonly turn: string
-  /** Not decided, oldest first. */
-  readonly approvals: readonly Approval[]
-}
-
-/**
- * What a message is to a turn that waits. `approve` and `deny`: the decision on its oldest approval. `cancel`: the turn is
- * given up for the message. `queue`: the message waits in order, or is refused.
- */
-export type BeforeQueue = (waiting: WaitingTurn) => 'approve' | 'deny' | 'cancel' | 'queue'
 
 type Dependencies = Pick<LoopDependencies, 'approvals' | 'decideApproval' | 'sessions' | 'store'>
 

@@ -1,7 +1,20 @@
 import { operation } from '../../contract/operation.ts'
+import type { Approval } from '../approvals/index.ts'
 import type { Part, Turn, TurnEvent, TurnOptions } from '../sessions/index.ts'
-import type { BeforeQueue } from './before-queue.ts'
 import type { OutcomeDecision } from './resume-turn.ts'
+
+/** A turn that holds its session and waits for a person. */
+export interface WaitingTurn {
+  readonly turn: string
+  /** Not decided, oldest first. */
+  readonly approvals: readonly Approval[]
+}
+
+/**
+ * What a message is to a turn that waits. `approve` and `deny`: the decision on its oldest approval. `cancel`: the turn is
+ * given up for the message. `queue`: the message waits in order, or is refused.
+ */
+export type BeforeQueue = (waiting: WaitingTurn) => 'approve' | 'deny' | 'cancel' | 'queue'
 
 export interface RunOptions {
   /** Id of the session to go on with. @default a new session */

@@ -1,5 +1,4 @@
-export type { BeforeQueue, WaitingTurn } from './before-queue.ts'
-export type { RunOptions } from './contract.ts'
+export type { BeforeQueue, RunOptions, WaitingTurn } from './contract.ts'
 export { attachOperation, runOperation, turnOperations } from './contract.ts'
 export { loopErrors } from './errors.ts'
 export type { TurnLimits } from './limits.ts'
