@@ -27,6 +27,7 @@ export const surfaceNames = Object.keys(surfaces) as readonly SurfaceName[]
 
 /** Who answers at `/` where several systems have a route; each answers all of its own below `/<system>`. */
 const winners: Readonly<Record<string, readonly SurfaceName[]>> = {
+  'GET /api/config': ['roboticus', 'mycelos'],
   'GET /api/health': ['roboticus', 'mycelos'],
   'GET /api/sessions': ['roboticus', 'mycelos'],
   'POST /api/sessions': ['roboticus', 'mycelos'],

@@ -23,6 +23,7 @@ export {
 } from './capabilities/breakers/index.ts'
 export {
   type ChangeConfig,
+  type ChangeNote,
   type CodeDrift,
   type ConfigChanged,
   type ConfigContent,
@@ -57,6 +58,7 @@ export {
   type ConnectorTool,
   connectorErrors,
   type GivenTransport,
+  type RemoveConnector,
   splitCommand,
   type UpdateConnector,
 } from './capabilities/connectors/index.ts'

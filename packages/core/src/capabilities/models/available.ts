@@ -29,7 +29,7 @@ export async function offerOf(
   try {
     if (signal?.aborted) gone()
     // A provider that ignores its signal is not waited for.
-    const asking = keyed().then(async (asked) => (await asked.discover?.(aborter.signal)) ?? [])
+    const asking = keyed().then(async (asked) => (asked.discover ? await asked.discover(aborter.signal) : []))
     const found = await Promise.race([asking, timedOut.promise])
     const ids = found.slice(0, mostModels).map(({ name }) => idOf(provider.id, name))
     return { ...offer, status: 'ok', models: sorted([...registered, ...ids]) }
