@@ -31,6 +31,7 @@ export function stubStore(): Store {
         model: null,
         lastSequence: 0,
         turnCount: 0,
+        messageCount: 0,
         updatedAt: session.createdAt,
       }),
   })

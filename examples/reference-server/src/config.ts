@@ -18,6 +18,8 @@ export interface ServerConfig {
   /** `loopback`: whoever reaches the loopback interface is the owner. `required`: whoever has the key. */
   readonly auth: 'loopback' | 'required'
   readonly apiKey: string | undefined
+  /** The password of the systems that ask for one. Either secret is that of all surfaces when the other is missing. */
+  readonly password: string | undefined
   /** `provider/model`; null: the first that the vendor lists. */
   readonly model: string | null
   readonly vendors: Vendors
@@ -33,6 +35,7 @@ export function readConfig(environment: Environment): ServerConfig {
   const read = (name: string): string | undefined => environment[name] || undefined
   const host = readHost(read('HOST'))
   const apiKey = readKey('KEELSON_API_KEY', read('KEELSON_API_KEY'))
+  const password = readKey('KEELSON_PASSWORD', read('KEELSON_PASSWORD'))
   const database = readDatabase(read('KEELSON_DB'))
   const vendors = readVendors(read)
   return {
@@ -44,8 +47,9 @@ export function readConfig(environment: Environment): ServerConfig {
       read('KEELSON_NOTES_DIR') ??
       join(database === ':memory:' || isPostgres(database) ? '.' : dirname(database), 'notes'),
     surfaces: readSurfaces(read('KEELSON_SURFACES')),
-    auth: readAuth(read('KEELSON_AUTH'), host, apiKey),
+    auth: readAuth(read('KEELSON_AUTH'), host, apiKey ?? password),
     apiKey,
+    password,
     model: readModel(read('KEELSON_MODEL'), vendors),
     vendors,
   }
@@ -95,17 +99,23 @@ function readSurfaces(value: string | undefined): readonly SurfaceName[] {
   })
 }
 
-function readAuth(value: string | undefined, host: string, apiKey: string | undefined): 'loopback' | 'required' {
-  const auth = value ?? (isLoopback(host) && apiKey === undefined ? 'loopback' : 'required')
+function readAuth(value: string | undefined, host: string, secret: string | undefined): 'loopback' | 'required' {
+  const auth = value ?? (isLoopback(host) && secret === undefined ? 'loopback' : 'required')
   if (auth !== 'loopback' && auth !== 'required') {
     throw refuse(`KEELSON_AUTH must be loopback or required, not ${quoted(auth)}`)
   }
-  if (!isLoopback(host) && (value !== 'required' || apiKey === undefined)) {
-    throw refuse(`HOST ${host} can be reached from elsewhere: set KEELSON_AUTH=required and KEELSON_API_KEY`)
+  if (!isLoopback(host) && (value !== 'required' || secret === undefined)) {
+    throw refuse(
+      `HOST ${host} can be reached from elsewhere: set KEELSON_AUTH=required and KEELSON_API_KEY or KEELSON_PASSWORD`,
+    )
   }
-  if (auth === 'required' && apiKey === undefined) throw refuse('KEELSON_AUTH=required needs KEELSON_API_KEY')
-  if (auth === 'loopback' && apiKey !== undefined) {
-    throw refuse('KEELSON_AUTH=loopback lets callers in without a key: leave KEELSON_API_KEY out, or require it')
+  if (auth === 'required' && secret === undefined) {
+    throw refuse('KEELSON_AUTH=required needs KEELSON_API_KEY or KEELSON_PASSWORD')
+  }
+  if (auth === 'loopback' && secret !== undefined) {
+    throw refuse(
+      'KEELSON_AUTH=loopback lets callers in without a key: leave KEELSON_API_KEY and KEELSON_PASSWORD out, or require them',
+    )
   }
   return auth
 }

@@ -1,13 +1,14 @@
 import type { RequestListener } from 'node:http'
 import { keelson } from '@keelson/adapter-express'
 import type { Client, Runtime } from '@keelson/core'
-import type { Mount } from '@keelson/core/http'
+import type { Mount, MountRules } from '@keelson/core/http'
 import express from 'express'
 import type { Guard } from './local-only.ts'
 
 export async function expressHost(
   runtime: Runtime,
   mounts: readonly Mount<Client>[],
+  rules: MountRules,
   guard: Guard,
 ): Promise<RequestListener> {
   const app = express()
@@ -18,6 +19,6 @@ export async function expressHost(
     response.writeHead(refusal.status, refusal.headers)
     response.end(refusal.body)
   })
-  app.use(keelson(runtime, { mounts }))
+  app.use(keelson(runtime, { mounts, ...rules }))
   return app
 }

@@ -1,13 +1,14 @@
 import type { RequestListener } from 'node:http'
 import { keelson } from '@keelson/adapter-fastify'
 import type { Client, Runtime } from '@keelson/core'
-import type { Mount } from '@keelson/core/http'
+import type { Mount, MountRules } from '@keelson/core/http'
 import Fastify, { type FastifyReply } from 'fastify'
 import type { Guard } from './local-only.ts'
 
 export async function fastifyHost(
   runtime: Runtime,
   mounts: readonly Mount<Client>[],
+  rules: MountRules,
   guard: Guard,
 ): Promise<RequestListener> {
   const app = Fastify({
@@ -19,7 +20,7 @@ export async function fastifyHost(
     if (refusal === null) return done()
     reply.code(refusal.status).headers(refusal.headers).serializer(String).send(refusal.body)
   })
-  await app.register(keelson(runtime, { mounts }))
+  await app.register(keelson(runtime, { mounts, ...rules }))
   await app.ready()
   return app.routing
 }

@@ -10,7 +10,7 @@ import {
   type Runtime,
   singleOwner,
 } from '@keelson/core'
-import type { Mount } from '@keelson/core/http'
+import type { Mount, MountRules } from '@keelson/core/http'
 import { genaiPrices } from '@keelson/core/prices/genai'
 import type { Framework, ServerConfig } from './config.ts'
 import { openDatabase } from './database.ts'
@@ -65,13 +65,15 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
       .models.discover()
       .catch((error) => log(lineOf(error, 'models')))
     const trustLoopback = config.auth === 'loopback'
-    const mounts = mountsOf(config.surfaces, { apiKey: config.apiKey, trustLoopback })
+    const { apiKey, host, password } = config
+    const mounted = mountsOf(config.surfaces, { apiKey, host, password, trustLoopback })
     const { version } = await runtime.as(null).system.health()
     const guard = trustLoopback ? localOnly(config.host) : () => null
-    const documented = [...mounts, ...documentationOf(mounts, version)]
-    const server = createServer(await listenerOf(config.framework, runtime, documented, guard))
+    const documented = [...mounted.mounts, ...documentationOf(mounted, version)]
+    const server = createServer(await listenerOf(config.framework, runtime, documented, mounted.rules, guard))
     const sockets = webSockets(server, runtime, {
-      mounts,
+      mounts: mounted.mounts,
+      ...mounted.rules,
       // The app does not see these requests.
       authenticate: (request) => (guard(request) === null ? undefined : null),
     })
@@ -96,14 +98,15 @@ async function listenerOf(
   framework: Framework,
   runtime: Runtime,
   mounts: readonly Mount<Client>[],
+  rules: MountRules,
   guard: Guard,
 ): Promise<RequestListener> {
   if (framework === 'fastify') {
     const { fastifyHost } = await import('./fastify-host.ts')
-    return fastifyHost(runtime, mounts, guard)
+    return fastifyHost(runtime, mounts, rules, guard)
   }
   const { expressHost } = await import('./express-host.ts')
-  return expressHost(runtime, mounts, guard)
+  return expressHost(runtime, mounts, rules, guard)
 }
 
 function listen(server: Server, { host, port }: ServerConfig): Promise<string> {

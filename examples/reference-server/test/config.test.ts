@@ -7,9 +7,10 @@ const defaults = {
   framework: 'express',
   database: 'keelson.db',
   notes: 'notes',
-  surfaces: ['roboticus'],
+  surfaces: ['roboticus', 'mycelos'],
   auth: 'loopback',
   apiKey: undefined,
+  password: undefined,
   model: 'demo/demo',
   vendors: {},
 }
@@ -43,7 +44,13 @@ describe('what is set counts', () => {
     [{ KEELSON_DB: 'data/app.db', KEELSON_NOTES_DIR: '/tmp/n' }, { notes: '/tmp/n' }],
     [{ KEELSON_SURFACES: 'roboticus' }, { surfaces: ['roboticus'] }],
     [{ KEELSON_SURFACES: ' roboticus , roboticus' }, { surfaces: ['roboticus'] }],
+    [{ KEELSON_SURFACES: 'mycelos' }, { surfaces: ['mycelos'] }],
     [{ KEELSON_AUTH: 'loopback' }, { auth: 'loopback' }],
+    [{ KEELSON_PASSWORD: 'p1' }, { auth: 'required', password: 'p1' }],
+    [
+      { HOST: '0.0.0.0', KEELSON_AUTH: 'required', KEELSON_PASSWORD: 'p1' },
+      { host: '0.0.0.0', auth: 'required', password: 'p1' },
+    ],
     [{ KEELSON_API_KEY: 'k1' }, { auth: 'required', apiKey: 'k1' }],
     [
       { KEELSON_AUTH: 'required', KEELSON_API_KEY: 'k1' },

@@ -31,11 +31,15 @@ function push(url: string, path: string, headers: Record<string, string> = {}) {
   })
 }
 
-test.each(['', '/roboticus'])('the routes below "%s" are documented there, with a page', async (prefix) => {
+test.each([
+  ['', 'roboticus, mycelos', '/api/agent/message'],
+  ['/roboticus', 'roboticus', '/roboticus/api/agent/message'],
+  ['/mycelos', 'mycelos', '/mycelos/api/chat'],
+])('the routes below "%s" are documented there, with a page', async (prefix, names, path) => {
   await using server = await start()
   const { json, status } = await ask(server.url, 'GET', `${prefix}/openapi.json`)
-  expect([status, json.info.title]).toEqual([200, 'Keelson: roboticus'])
-  expect(Object.keys(json.paths)).toContain(`${prefix}/api/agent/message`)
+  expect([status, json.info.title]).toEqual([200, `Keelson: ${names}`])
+  expect(Object.keys(json.paths)).toContain(path)
   expect(Object.keys(json.paths).filter((path) => !path.startsWith(prefix))).toEqual([])
   expect((await ask(server.url, 'GET', `${prefix}/swagger`)).status).toBe(200)
 })

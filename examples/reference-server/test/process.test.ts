@@ -18,7 +18,7 @@ describe('the start', () => {
     expect(server.stdout().replace(url, '<url>')).toBe(
       [
         'Keelson listens on <url>',
-        '  mounts    roboticus at / and /roboticus',
+        '  mounts    roboticus at / and /roboticus, mycelos at / and /mycelos',
         '  model     openai/gpt-5-mini at 127.0.0.1:9',
         '  database  keelson.db',
         '  notes     notes',

@@ -61,6 +61,40 @@ describe.each(['express', 'fastify'])('on %s', (framework) => {
     })
   })
 
+  describe('the Mycelos surface', () => {
+    const chat = async (url: string, path: string, body: object) => {
+      const { status, text } = await ask(url, 'POST', path, { body })
+      expect(status).toBe(200)
+      return text
+    }
+
+    test('chats at the root and under its name, in the same sessions', async () => {
+      await using server = await start()
+      expect(await chat(server.url, '/api/chat', { message: 'What is 2 + 2?', session_id: 'one' })).toContain('4')
+      const { json } = await ask(server.url, 'GET', '/mycelos/api/sessions')
+      expect(json).toMatchObject([{ session_id: 'one', message_count: 2, title: 'What is 2 + 2?' }])
+    })
+
+    test('has the root to itself when it alone is chosen, and asks for its password', async () => {
+      await using server = await start({ KEELSON_SURFACES: 'mycelos', KEELSON_PASSWORD: 'secret' })
+      expect((await ask(server.url, 'GET', '/api/sessions')).json).toEqual({ error: 'Authentication required' })
+      const headers = { authorization: `Basic ${btoa('x:secret')}` }
+      expect((await ask(server.url, 'GET', '/api/sessions', { headers })).json).toEqual([])
+      const health = await ask(server.url, 'GET', '/api/health')
+      expect(health.json.security).toMatchObject({ password_protected: true, bind_host: '127.0.0.1' })
+    })
+
+    test('asks before a note is written, and takes the next message as the answer', async () => {
+      await using server = await start()
+      const asked = await chat(server.url, '/api/chat', { message: 'Note: buy milk', session_id: 's' })
+      expect(asked).toContain('"type":"permission_prompt"')
+      expect(await readdir(join(server.folder, 'notes')).catch(() => [])).toEqual([])
+      const answered = await chat(server.url, '/api/chat', { message: 'yes', session_id: 's' })
+      expect(answered).toContain('event: done')
+      expect(await readdir(join(server.folder, 'notes'))).toHaveLength(1)
+    })
+  })
+
   describe('without a key', () => {
     test('the Host must be this machine', async () => {
       await using server = await start()

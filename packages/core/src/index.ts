@@ -84,12 +84,14 @@ export {
   usd,
 } from './capabilities/costs/index.ts'
 export {
+  type BeforeQueue,
   loopErrors,
   type OutcomeDecision,
   type RunOptions,
   type TurnHandle,
   type TurnLimits,
   type TurnOutcome,
+  type WaitingTurn,
 } from './capabilities/loop/index.ts'
 export {
   type CreateNote,

@@ -265,6 +265,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       const context = { principal: { ...owner, roles: [], via: 'agent', ambient: false } }
       return (operation, input) => call(context, operation, input)
     },
+    decideApproval: async (context, decision) => approvals.decide(context, decision),
     report: reportError,
   })
   const held = createHeldTurns({ store: store.loop, runner: loop.runner, instance, report: reportError })

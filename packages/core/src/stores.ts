@@ -74,6 +74,7 @@ export type {
   Part,
   Selection,
   Session,
+  SessionFilter,
   SessionPatch,
   SessionStatus,
   SessionStore,
@@ -85,7 +86,7 @@ export type {
   TurnStatus,
   Usage,
 } from './capabilities/sessions/index.ts'
-export { isSettled, turnTransitions } from './capabilities/sessions/index.ts'
+export { isSettled, isSpoken, turnTransitions } from './capabilities/sessions/index.ts'
 export type {
   Resealed,
   SealedEntry,

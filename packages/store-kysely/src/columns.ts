@@ -42,6 +42,7 @@ export const sessionColumns = [
   'metadata',
   'last_sequence',
   'turn_count',
+  'message_count',
   'created_at',
   'updated_at',
 ] as const
@@ -61,6 +62,7 @@ export const newSessionRow = (owner: Owner, session: NewSession): SessionTable =
   metadata: jsonText(session.metadata),
   last_sequence: 0,
   turn_count: 0,
+  message_count: 0,
   queued_turns: 0,
   running_turn: null,
   instance: null,
@@ -81,6 +83,7 @@ export const sessionOf = (row: Pick<SessionTable, (typeof sessionColumns)[number
   metadata: parsed<JsonObject>(row.metadata),
   lastSequence: row.last_sequence,
   turnCount: row.turn_count,
+  messageCount: row.message_count,
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 })

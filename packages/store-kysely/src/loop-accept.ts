@@ -63,7 +63,11 @@ export function createAccept(
     ),
 
     insertSession: statement((parameter: Parameters<SessionTable>) =>
-      db.insertInto('sessions').values(columnsOf(parameter, allSessionColumns)),
+      // Of two first messages to a session that callers have named, one makes it.
+      db
+        .insertInto('sessions')
+        .values(columnsOf(parameter, allSessionColumns))
+        .onConflict((conflict) => conflict.column('id').doNothing()),
     ),
 
     /** Takes the session when it is free, else a place in its queue. Decides every race for a session. */
@@ -71,7 +75,7 @@ export function createAccept(
       db
         .updateTable('sessions')
         .set((row) => {
-          const whenFree = (column: 'epoch' | 'last_sequence') =>
+          const whenFree = (column: 'epoch' | 'last_sequence' | 'message_count') =>
             row
               .case()
               .when(isFree(row))
@@ -81,6 +85,7 @@ export function createAccept(
           return {
             epoch: whenFree('epoch'),
             last_sequence: whenFree('last_sequence'),
+            message_count: whenFree('message_count'),
             queued_turns: row
               .case()
               .when(isFree(row))

@@ -1,5 +1,14 @@
-import type { Charges, Committed, Lease, Reservation, Reserved, TurnCommit, TurnStatus } from '@keelson/core/stores'
-import { isSettled, loopErrors } from '@keelson/core/stores'
+import type {
+  Charges,
+  Committed,
+  Lease,
+  NewMessage,
+  Reservation,
+  Reserved,
+  TurnCommit,
+  TurnStatus,
+} from '@keelson/core/stores'
+import { isSettled, isSpoken, loopErrors } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { approvalColumns, messageRow, toolCallColumns } from './columns.ts'
 import { type LedgerWork, NoRoom } from './costs-ledger.ts'
@@ -17,7 +26,15 @@ interface FencedValues {
   instance: string
   epoch: number
   messages: number
+  spoken: number
   at: number
+}
+
+/** Almost always one message or two. */
+function spokenOf(messages: readonly NewMessage[]): number {
+  let count = 0
+  for (const message of messages) if (isSpoken(message)) count += 1
+  return count
 }
 
 /** Null leaves a column as it is, except for those with a flag. */
@@ -60,6 +77,7 @@ export function createCommit(
       .updateTable('sessions')
       .set((row) => ({
         last_sequence: row('last_sequence', '+', parameter('messages')),
+        message_count: row('message_count', '+', parameter('spoken')),
         updated_at: parameter('at'),
       }))
       .where('id', '=', parameter('session'))
@@ -178,7 +196,12 @@ export function createCommit(
     const { status, messages = [], toolCalls = [], toolCallEnds = [], approvals = [] } = change
     const settles = status !== undefined && isSettled(status)
     const fence = settles ? statements.settle : status === 'waiting' ? statements.suspend : statements.keep
-    const [session] = yield* run(fence, { ...lease, messages: messages.length, at: change.at })
+    const [session] = yield* run(fence, {
+      ...lease,
+      messages: messages.length,
+      spoken: spokenOf(messages),
+      at: change.at,
+    })
     if (session === undefined) throw loopErrors.LEASE_LOST()
     const [turn] = yield* run(statements.progress, progressValues(lease, change))
     if (turn === undefined) throw loopErrors.LEASE_LOST()

@@ -50,6 +50,7 @@ export function createQueue(db: Kysely<Database>): Queue {
           instance: parameter('instance'),
           epoch: row('epoch', '+', sql.lit(1)),
           last_sequence: row('last_sequence', '+', sql.lit(1)),
+          message_count: row('message_count', '+', sql.lit(1)),
           queued_turns: row('queued_turns', '-', sql.lit(1)),
           updated_at: parameter('at'),
         }))

@@ -1,7 +1,7 @@
 import type { LoopStore } from '@keelson/core/stores'
 import { loopErrors, turnTransitions } from '@keelson/core/stores'
-import type { Kysely } from 'kysely'
-import { atLeastZero } from './columns.ts'
+import { type Kysely, sql } from 'kysely'
+import { atLeastZero, type ReachKind, type ReachValues, reachKind, reachValues, within } from './columns.ts'
 import { createLedger, NoRoom } from './costs-ledger.ts'
 import type { Engine } from './engine.ts'
 import { createAccept } from './loop-accept.ts'
@@ -9,9 +9,10 @@ import { createCancel, createQuestions } from './loop-cancel.ts'
 import { createCommit } from './loop-commit.ts'
 import { createQueue } from './loop-queue.ts'
 import { createRecovery } from './loop-recovery.ts'
+import { lastLogSequence } from './loop-rows.ts'
 import { createNameLock } from './name-lock.ts'
 import type { Database } from './schema.ts'
-import { type Parameters, statement } from './statement.ts'
+import { type Parameters, remembered, statement } from './statement.ts'
 
 export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore {
   const { features } = engine
@@ -34,6 +35,18 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
 
   const retire = statement((parameter: Parameters<{ instance: string }>) =>
     db.deleteFrom('instances').where('id', '=', parameter('instance')),
+  )
+
+  const waiting = remembered((kind: ReachKind) =>
+    statement((parameter: Parameters<ReachValues & { session: string }>) =>
+      db
+        .selectFrom('sessions')
+        .innerJoin('turns', 'turns.id', 'sessions.running_turn')
+        .select(['turns.id', 'turns.log'])
+        .where('sessions.id', '=', parameter('session'))
+        .where('turns.status', '=', sql.lit('waiting'))
+        .where(within('sessions', kind, parameter)),
+    ),
   )
 
   return {
@@ -62,6 +75,11 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
     },
 
     cancel: (reach, turn, instance, at) => engine.transaction('write', () => cancel(reach, turn, instance, at)),
+
+    async waiting(reach, session) {
+      const [row] = await engine.query(waiting(reachKind(reach)), { ...reachValues(reach), session })
+      return row === undefined ? null : { turn: row.id, logSequence: lastLogSequence(row.log) }
+    },
 
     resume: (turn, instance, at) => engine.transaction('write', () => resume(turn, instance, at)),
 

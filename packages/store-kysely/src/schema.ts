@@ -22,6 +22,7 @@ export interface SessionTable {
   metadata: string | null
   last_sequence: number
   turn_count: number
+  message_count: number
   queued_turns: number
   /** The turn that holds the session, running or waiting. */
   running_turn: string | null

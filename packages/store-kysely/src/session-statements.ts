@@ -66,6 +66,12 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
         .returning(sessionColumns),
     ),
 
+    insertNamed: statement((parameter: Parameters<SessionTable>) =>
+      insertSession(parameter)
+        .onConflict((conflict) => conflict.column('id').doNothing())
+        .returning('id'),
+    ),
+
     active: statement((parameter: Parameters<ScopeValues>) =>
       db
         .selectFrom('sessions')
@@ -98,7 +104,7 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
       ),
     ),
 
-    /** `shape` is the kind of reach and the filters given, parted by spaces. */
+    /** `shape` is the kind of reach, the filters given and the order, parted by spaces. */
     list: remembered((shape: string) => {
       const parts = shape.split(' ')
       const kind = parts.includes('tenant') ? 'tenant' : 'own'
@@ -109,7 +115,8 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
           .where(within('sessions', kind, parameter))
         if (parts.includes('agent')) query = query.where('agent', '=', parameter('agent'))
         if (parts.includes('status')) query = query.where('status', '=', parameter('status'))
-        return query.orderBy('created_at', 'desc').orderBy('id').limit(parameter('limit')).offset(parameter('offset'))
+        const newest = parts.includes('activity') ? 'updated_at' : 'created_at'
+        return query.orderBy(newest, 'desc').orderBy('id').limit(parameter('limit')).offset(parameter('offset'))
       })
     }),
 
@@ -143,10 +150,14 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
     ),
 
     nextSequence: remembered((kind: ReachKind) =>
-      statement((parameter: Parameters<ReachValues & { id: string; at: number }>) =>
+      statement((parameter: Parameters<ReachValues & { id: string; at: number; spoken: number }>) =>
         db
           .updateTable('sessions')
-          .set((row) => ({ last_sequence: row('last_sequence', '+', 1), updated_at: parameter('at') }))
+          .set((row) => ({
+            last_sequence: row('last_sequence', '+', 1),
+            message_count: row('message_count', '+', parameter('spoken')),
+            updated_at: parameter('at'),
+          }))
           .where('id', '=', parameter('id'))
           .where(within('sessions', kind, parameter))
           .returning('last_sequence'),

@@ -1,5 +1,5 @@
-import type { Message, SessionStore } from '@keelson/core/stores'
-import { storeErrors } from '@keelson/core/stores'
+import type { JsonObject, Message, SessionStore } from '@keelson/core/stores'
+import { isSpoken, storeErrors } from '@keelson/core/stores'
 import type { Kysely } from 'kysely'
 import {
   atLeastZero,
@@ -23,6 +23,11 @@ import { sessionStatements } from './session-statements.ts'
 /** Somebody else keeps closing the session that was just found: no loop without end. */
 const openAttempts = 8
 
+function withEntries(metadata: JsonObject | null, entries: JsonObject): JsonObject | null {
+  const merged = Object.entries({ ...metadata, ...entries }).filter(([, value]) => value !== null)
+  return merged.length === 0 ? null : Object.fromEntries(merged)
+}
+
 export function createSessionStore(db: Kysely<Database>, engine: Engine): SessionStore {
   const sql = sessionStatements(db, engine.features)
   const nameLock = createNameLock(db, engine.features)
@@ -43,6 +48,11 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
       return sessionOf(row)
     },
 
+    async createNamed(owner, session) {
+      const row = newSessionRow(owner, session)
+      return (await engine.query(sql.insertNamed, row)).length === 0 ? null : sessionOf(row)
+    },
+
     async open(owner, session) {
       const key = { tenant: owner.tenant, subject: owner.subject, agent: session.agent, scope: session.scope }
       for (let attempt = 0; attempt < openAttempts; attempt += 1) {
@@ -60,8 +70,8 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
     },
 
     async list(reach, window, filter = {}) {
-      const { agent, status } = filter
-      const shape = `${reachKind(reach)} ${agent === undefined ? '' : 'agent'} ${status === undefined ? '' : 'status'}`
+      const { agent, order = 'created', status } = filter
+      const shape = `${reachKind(reach)} ${agent === undefined ? '' : 'agent'} ${status === undefined ? '' : 'status'} ${order}`
       const rows = await engine.query(sql.list(shape), {
         ...reachValues(reach),
         ...windowValues(window),
@@ -72,7 +82,9 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
     },
 
     async update(reach, id, patch, at) {
-      const fields = (['title', 'model', 'metadata', 'status'] as const).filter((field) => patch[field] !== undefined)
+      const { metadataEntries: entries } = patch
+      const given = entries === undefined ? patch : { ...patch, metadata: entries }
+      const fields = (['title', 'model', 'metadata', 'status'] as const).filter((field) => given[field] !== undefined)
       const change = sql.update([reachKind(reach), ...fields].join(' '))
       const values = {
         ...reachValues(reach),
@@ -83,7 +95,7 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
         metadata: jsonText(patch.metadata),
         status: patch.status ?? 'active',
       }
-      if (patch.status !== 'active') {
+      if (patch.status !== 'active' && entries === undefined) {
         const [row] = await engine.query(change, values)
         return row === undefined ? null : sessionOf(row)
       }
@@ -91,8 +103,12 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
         const [found] = yield* run(sql.getToChange(reachKind(reach)), { ...reachValues(reach), id })
         if (found === undefined) return null
         const { tenant, subject, agent, scope } = found
-        if (scope !== null) yield* run(sql.archiveActive, { tenant, subject, agent, scope, at })
-        const [row] = yield* run(change, values)
+        if (scope !== null && patch.status === 'active') {
+          yield* run(sql.archiveActive, { tenant, subject, agent, scope, at })
+        }
+        const metadata =
+          entries === undefined ? values.metadata : jsonText(withEntries(sessionOf(found).metadata, entries))
+        const [row] = yield* run(change, { ...values, metadata })
         return row === undefined ? null : sessionOf(row)
       })
     },
@@ -104,7 +120,8 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
 
     append(reach, session, message) {
       return engine.transaction<Message | null>('write', function* () {
-        const values = { ...reachValues(reach), id: session, at: message.createdAt }
+        const spoken = isSpoken(message) ? 1 : 0
+        const values = { ...reachValues(reach), id: session, at: message.createdAt, spoken }
         const [moved] = yield* run(sql.nextSequence(reachKind(reach)), values)
         if (moved === undefined) return null
         const row = messageRow(session, moved.last_sequence, message)

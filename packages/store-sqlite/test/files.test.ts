@@ -24,7 +24,7 @@ describe('a file', () => {
     const { turn } = await startTurn(store, 's', 't')
     await store.close()
     const again = await openStore(file)
-    expect(await again.sessions.get(owner, 's')).toEqual({ ...session, lastSequence: 1, turnCount: 1 })
+    expect(await again.sessions.get(owner, 's')).toEqual({ ...session, lastSequence: 1, turnCount: 1, messageCount: 1 })
     expect(await again.sessions.turn(owner, 't')).toEqual(turn)
   })
 

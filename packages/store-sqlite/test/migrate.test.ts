@@ -6,7 +6,7 @@ import { owner, sessionNamed } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
 const versions = {
-  sessions: 1,
+  sessions: 2,
   loop: 2,
   approvals: 1,
   breakers: 1,
@@ -90,11 +90,35 @@ describe('migration', () => {
     inspect(file, 'alter table tool_calls drop column tool_hash')
     inspect(
       file,
-      `update schema_version set versions = '{"sessions":1,"loop":2,"breakers":1,"costs":1,"memory":1,"vault":1,"connectors":1}'`,
+      `update schema_version set versions = '{"sessions":2,"loop":2,"breakers":1,"costs":1,"memory":1,"vault":1,"connectors":1}'`,
     )
     await (await openStore(file)).close()
     expect(tablesOf(file)).toEqual(expect.arrayContaining(['approvals', 'config_heads']))
     expect(storedVersions(file)).toEqual(versions)
+  })
+
+  it('counts the messages that an older file has', async () => {
+    const file = newFile()
+    const store = await openStore(file)
+    await store.sessions.create(owner, sessionNamed('s'))
+    const said = { type: 'text', text: 'x' } as const
+    const called = { type: 'tool-call', call: 'c', tool: 'search', arguments: '{}' } as const
+    for (const [role, ...parts] of [
+      ['user', said],
+      ['assistant', said, called],
+      ['tool'],
+      ['assistant', said],
+    ] as const) {
+      const message = { id: `${role} ${parts.length}`, turn: null, role, parts, usage: null, createdAt: 1 }
+      await store.sessions.append(owner, 's', message)
+    }
+    await store.close()
+    const database = new DatabaseSync(file)
+    database.exec('alter table sessions drop column message_count')
+    database.exec(`update schema_version set versions = '${JSON.stringify({ ...versions, sessions: 1 })}'`)
+    database.close()
+    const again = await openStore(file)
+    expect(await again.sessions.get(owner, 's')).toMatchObject({ lastSequence: 4, messageCount: 2 })
   })
 
   it.each([

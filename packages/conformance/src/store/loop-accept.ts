@@ -184,6 +184,22 @@ export function describeAccept(subject: StoreSubject): void {
         expect(await sessions().get(bob, turn.session)).toBeNull()
       })
 
+      it('makes a session that several begin at once under one id once, and queues the others in it', async () => {
+        const session = { ...newSession(), scope: null }
+        const outcomes = await Promise.all(
+          Array.from({ length: 5 }, () => accept(accepting(session.id, { newSession: session }))),
+        )
+        expect(outcomes.map(({ outcome }) => outcome).sort()).toEqual([...Array(4).fill('queued'), 'started'])
+        expect(await sessions().get(ada, session.id)).toMatchObject({ turnCount: 5, lastSequence: 1 })
+      })
+
+      it("leaves somebody else's session of that id alone", async () => {
+        const taken = await scene().session(bob)
+        const request = accepting(taken.id, { newSession: { ...newSession(), id: taken.id, scope: null } })
+        expect(await accept(request)).toEqual({ outcome: 'no-session' })
+        expect(await sessions().get(bob, taken.id)).toEqual(taken)
+      })
+
       it('leaves no session behind when the key was seen before, however many race', async () => {
         const outcomes = await Promise.all(Array.from({ length: 10 }, () => accept(opening('once'))))
         expect(outcomes.filter(({ outcome }) => outcome === 'started').length).toBe(1)

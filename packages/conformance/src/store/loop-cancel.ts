@@ -33,6 +33,20 @@ export function describeCancel(subject: StoreSubject): void {
       return { ...begun, approvals }
     }
 
+    it('a turn that waits is found by its session, with its position, by those whose it is', async () => {
+      const begun = await begin()
+      expect(await loop().waiting(ada, begun.session)).toBeNull()
+      const log = '{"sequence":1,"type":"turn.started"}\n{"sequence":7,"type":"turn.waiting"}\n'
+      await loop().commit(begun.lease, { at: start, status: 'waiting', log })
+      for (const reach of [ada, operator]) {
+        expect(await loop().waiting(reach, begun.session)).toEqual({ turn: begun.turn.id, logSequence: 7 })
+      }
+      for (const reach of outsiders) expect(await loop().waiting(reach, begun.session)).toBeNull()
+      expect(await loop().waiting(operator, 'unknown')).toBeNull()
+      await cancel(begun.turn.id)
+      expect(await loop().waiting(operator, begun.session)).toBeNull()
+    })
+
     it('only marks a running turn', async () => {
       const { session, turn, lease } = await begin()
       await scene().queue(session)

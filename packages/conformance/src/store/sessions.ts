@@ -86,6 +86,18 @@ export function describeSessions(subject: StoreSubject): void {
       })
     })
 
+    describe('createNamed', () => {
+      it('makes one session of an id, whoever asks and however many at once', async () => {
+        const named = { ...newSession({ title: 'Mine' }), id: 'local-1700000000000', scope: null }
+        const made = await Promise.all(Array.from({ length: 5 }, () => sessions().createNamed(ada, named)))
+        const [only, ...others] = made.filter((each) => each !== null)
+        expect(only).toMatchObject({ id: named.id, ...ada, title: 'Mine', messageCount: 0 })
+        expect(others).toEqual([])
+        expect(await sessions().createNamed(bob, named)).toBeNull()
+        expect(await all()).toEqual([only])
+      })
+    })
+
     describe('open', () => {
       const opening = (scope = 'main') => ({ ...newSession(), scope })
 
@@ -118,6 +130,63 @@ export function describeSessions(subject: StoreSubject): void {
           await sessions().update(ada, old.id, { status }, start)
           expect((await sessions().open(ada, opening())).id).not.toBe(old.id)
         }
+      })
+    })
+
+    describe('what is counted and merged', () => {
+      it('counts what people say and answers that call no tool', async () => {
+        const { id } = await scene().session()
+        const call = { type: 'tool-call', call: 'c', tool: 'search', arguments: '{}' } as const
+        const result = { type: 'tool-result', call: 'c', tool: 'search', output: null } as const
+        const said = { type: 'text', text: 'with "type":"tool-call" in it' } as const
+        await sessions().append(ada, id, newMessage({ role: 'user', parts: [said] }))
+        await sessions().append(ada, id, newMessage({ role: 'system', parts: [said] }))
+        await sessions().append(ada, id, newMessage({ role: 'assistant', parts: [said] }))
+        expect(await sessions().get(ada, id)).toMatchObject({ lastSequence: 3, messageCount: 2 })
+        const { lease } = await scene().start(id)
+        const messages = [
+          newMessage({ turn: lease.turn, role: 'assistant', parts: [said, call] }),
+          newMessage({ turn: lease.turn, role: 'tool', parts: [result] }),
+        ]
+        await scene().store.loop.commit(lease, { at: start, messages })
+        const answer = newMessage({ turn: lease.turn, role: 'assistant', parts: [said] })
+        const queued = await scene().queue(id)
+        expect(await sessions().get(ada, id)).toMatchObject({ messageCount: 3 })
+        await scene().store.loop.commit(lease, { at: start, messages: [answer], status: 'completed' })
+        expect(await sessions().turn(ada, queued)).toMatchObject({ status: 'running' })
+        expect(await sessions().get(ada, id)).toMatchObject({ lastSequence: 8, messageCount: 5 })
+      })
+
+      it('lists the last active first when asked for it', async () => {
+        const [first, second, third] = [
+          await scene().session(ada, { createdAt: start }),
+          await scene().session(ada, { createdAt: start + 1 }),
+          await scene().session(bob, { createdAt: start + 2 }),
+        ]
+        await sessions().append(ada, first.id, newMessage({ createdAt: start + 9 }))
+        const order = async (reach = operator) => idsOf(await sessions().list(reach, everything, { order: 'activity' }))
+        expect(await order()).toEqual([first.id, third.id, second.id])
+        expect(await order(ada)).toEqual([first.id, second.id])
+        expect(idsOf(await sessions().list(operator, everything, { order: 'created' }))).toEqual([
+          third.id,
+          second.id,
+          first.id,
+        ])
+      })
+
+      it('keeps every entry of the metadata that is set at the same time, and takes out what is null', async () => {
+        const { id } = await scene().session(ada, { metadata: { kept: true, gone: 1 } })
+        const set = (metadataEntries: Readonly<Record<string, number | null>>) =>
+          sessions().update(ada, id, { metadataEntries }, start + 1)
+        const names = Array.from({ length: 10 }, (_, index) => `n${index}`)
+        await Promise.all([set({ gone: null }), ...names.map((name, index) => set({ [name]: index }))])
+        const entries = Object.fromEntries(names.map((name, index) => [name, index]))
+        expect((await sessions().get(ada, id))?.metadata).toEqual({ kept: true, ...entries })
+        for (const reach of outsiders) {
+          expect(await sessions().update(reach, id, { metadataEntries: { x: 1 } }, start)).toBeNull()
+        }
+        await set({ kept: null, ...Object.fromEntries(names.map((name) => [name, null])) })
+        expect((await sessions().get(ada, id))?.metadata).toBeNull()
       })
     })
 

@@ -1,11 +1,11 @@
 import { loopErrors } from '@keelson/core'
 import { describe, expect, test } from 'vitest'
+import { ShownText } from '../../src/capabilities/realtime/index.ts'
 import { defineErrors } from '../../src/kernel/errors.ts'
 import { storeErrors } from '../../src/stores.ts'
 import { encodeError } from '../../src/surfaces/roboticus/errors.ts'
 import { dollars, nameOfAuthority, providerOf, rfc3339, sqliteUtc } from '../../src/surfaces/roboticus/formats.ts'
 import { modelTitle, ruleTitle } from '../../src/surfaces/roboticus/nickname.ts'
-import { ShownText } from '../../src/surfaces/roboticus/shown-text.ts'
 
 describe('the rule title', () => {
   test.each<[string | null, string]>([

@@ -8,6 +8,7 @@ import { loop2 } from './loop-2.ts'
 import { memory1 } from './memory-1.ts'
 import type { Migration } from './migration.ts'
 import { sessions1 } from './sessions-1.ts'
+import { sessions2 } from './sessions-2.ts'
 import { vault1 } from './vault-1.ts'
 
 /** In the order in which they are applied: a table comes after those it refers to, a higher number after a lower one. */
@@ -22,4 +23,5 @@ export const migrations: readonly Migration[] = [
   config1,
   vault1,
   connectors1,
+  sessions2,
 ]

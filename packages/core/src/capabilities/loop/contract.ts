@@ -1,6 +1,20 @@
 import { operation } from '../../contract/operation.ts'
+import type { Approval } from '../approvals/index.ts'
 import type { Part, Turn, TurnEvent, TurnOptions } from '../sessions/index.ts'
 import type { OutcomeDecision } from './resume-turn.ts'
+
+/** A turn that holds its session and waits for a person. */
+export interface WaitingTurn {
+  readonly turn: string
+  /** Not decided, oldest first. */
+  readonly approvals: readonly Approval[]
+}
+
+/**
+ * What a message is to a turn that waits. `approve` and `deny`: the decision on its oldest approval. `cancel`: the turn is
+ * given up for the message. `queue`: the message waits in order, or is refused.
+ */
+export type BeforeQueue = (waiting: WaitingTurn) => 'approve' | 'deny' | 'cancel' | 'queue'
 
 export interface RunOptions {
   /** Id of the session to go on with. @default a new session */
@@ -14,6 +28,20 @@ export interface RunOptions {
   readonly whenBusy?: 'wait' | 'refuse'
   /** What to do with a message to an archived or expired session. @default 'refuse' */
   readonly whenClosed?: 'refuse' | 'answer'
+  /**
+   * What to do with a message to a session that does not exist, or is not within reach: `create` begins one under the
+   * given id, unless somebody else has it. @default 'refuse'
+   */
+  readonly whenMissing?: 'refuse' | 'create'
+  /** What to do with a message that says nothing. @default 'refuse' */
+  readonly whenEmpty?: 'refuse' | 'answer'
+  /**
+   * Asked when the session's turn waits for an approval: the message may be the decision. The handle is then that of the
+   * turn which goes on, from there on.
+   */
+  readonly beforeQueue?: BeforeQueue
+  /** Most steps with tool calls; the turn fails when the model wants more. @default as many as the agent's steps */
+  readonly maxToolRounds?: number
   /** Refuses a message that its owner already has queued or running since this many milliseconds. */
   readonly refuseDuplicateWithinMs?: number
   /** Refuses a session that was opened with another agent. @default false */

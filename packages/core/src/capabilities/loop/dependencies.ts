@@ -1,9 +1,9 @@
 import type { Ready } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
-import type { Owner } from '../../kernel/context.ts'
+import type { CallContext, Owner } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agent, Agents } from '../agents/index.ts'
-import type { ApprovalStore } from '../approvals/index.ts'
+import type { ApprovalStore, DecideApproval } from '../approvals/index.ts'
 import type { ConfigReader } from '../config/index.ts'
 import type { Accounting, BudgetCrossing, Budgets } from '../costs/index.ts'
 import type { Memory } from '../memory/index.ts'
@@ -45,5 +45,7 @@ export interface LoopDependencies {
   readonly memory: Memory
   /** How a tool calls operations for the owner of a turn. */
   callAs(owner: Owner): CallOperation
+  /** Decides an approval as the caller. */
+  decideApproval(context: CallContext, decision: DecideApproval): Promise<unknown>
   report(error: unknown, where: string): void
 }

@@ -1,4 +1,4 @@
-export type { RunOptions } from './contract.ts'
+export type { BeforeQueue, RunOptions, WaitingTurn } from './contract.ts'
 export { attachOperation, runOperation, turnOperations } from './contract.ts'
 export { loopErrors } from './errors.ts'
 export type { TurnLimits } from './limits.ts'

@@ -11,7 +11,11 @@ const longestURL = 2_048
 const base64 = /^[A-Za-z0-9+/]+={0,2}$/
 
 /** A user says text and shows images. What a person approved is the one call that a message may carry. */
-export function checkMessage(message: RunOptions['message'], limits: TurnLimits, withCall: boolean): readonly Part[] {
+export function checkMessage(
+  { message, whenEmpty }: Pick<RunOptions, 'message' | 'whenEmpty'>,
+  limits: TurnLimits,
+  withCall: boolean,
+): readonly Part[] {
   const parts: readonly Part[] = typeof message === 'string' ? [{ type: 'text', text: message }] : message
   if (!Array.isArray(parts)) throw loopErrors.MESSAGE_INVALID()
   let bytes = 0
@@ -30,7 +34,7 @@ export function checkMessage(message: RunOptions['message'], limits: TurnLimits,
     bytes += utf8Length(part.text)
     if (part.text.trim() !== '') blank = false
   }
-  if (blank) throw loopErrors.MESSAGE_EMPTY()
+  if (blank && whenEmpty !== 'answer') throw loopErrors.MESSAGE_EMPTY()
   if (bytes > limits.messageBytes) throw loopErrors.MESSAGE_TOO_LONG({ details: { bytes, limit: limits.messageBytes } })
   if (images > mostImages) throw tooMuch(`a message holds at most ${mostImages} images`, images, mostImages)
   if (imageBytes > limits.imageBytes) throw tooMuch('the images are too large', imageBytes, limits.imageBytes)

@@ -79,7 +79,10 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
     cost,
     at: clock.now(),
   })
-  return result.calls.length === 0 ? completed(run, result) : useTools(run, step, result)
+  if (result.calls.length === 0) return await completed(run, result)
+  const { maxToolRounds } = run.input.started.turn.options
+  if (maxToolRounds !== undefined && step > maxToolRounds) throw loopErrors.STEP_LIMIT({ details: { maxToolRounds } })
+  return await useTools(run, step, result)
 }
 
 /** Null when the answer was refused and the model is asked again. */

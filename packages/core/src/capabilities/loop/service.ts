@@ -1,11 +1,10 @@
 import { hash as sha256 } from 'node:crypto'
 import type { Implementation } from '../../contract/invoke.ts'
-import { type CallContext, isOperator, type Owner, ownerOf, type Principal, reachOf } from '../../kernel/context.ts'
+import { type CallContext, isOperator, type Owner, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
-import type { Agent } from '../agents/index.ts'
 import type { Budget } from '../costs/index.ts'
-import type { Model, ModelNeeds } from '../models/index.ts'
-import { checkName, newSession, type Part, type Selection, sessionErrors, type Turn } from '../sessions/index.ts'
+import { type Part, sessionErrors, type Turn } from '../sessions/index.ts'
+import { takeAsDecision } from './before-queue.ts'
 import { needsOf } from './context.ts'
 import type { RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
@@ -16,20 +15,10 @@ import { checkMessage } from './message.ts'
 import { outputOf } from './output.ts'
 import { refusalOf } from './refusals.ts'
 import { createRunner, type Runner } from './runner.ts'
-import type { Accepted, AcceptTurn, NewTurn } from './store.ts'
+import type { Accepted, NewTurn } from './store.ts'
+import { type Target, targetOf } from './target.ts'
 import { firstReservation, subjectOf } from './turn-costs.ts'
 import { type AcceptedTurn, TurnHandle, type TurnOutcome } from './turn-handle.ts'
-
-/** Where a turn belongs. */
-interface Target {
-  readonly owner: Owner
-  readonly session: string
-  readonly newSession: AcceptTurn['newSession']
-  readonly selection: Selection
-  readonly agent: Agent
-  /** The first that is tried. */
-  readonly model: Model | undefined
-}
 
 /** What a turn is accepted under. */
 interface Pinned {
@@ -70,33 +59,17 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   ): Promise<AcceptedTurn> {
     const starting = ready()
     if (starting !== undefined) await starting
+    const decided =
+      options.beforeQueue && (await takeAsDecision(context, options, dependencies, (id) => cancel(context, { id })))
+    if (decided) return decided
     const active = config.active(context.principal.tenant)
     // Without a wait while it is in memory: every turn comes by here.
     const { content, generation } = active instanceof Promise ? await active : active
     const agent = agents.within(content).find(agentId)
-    const input = checkMessage(options.message, limits, continues !== null)
-    const target = await targetOf(context, agent, options, needsOf(agent, inputBytes(input)))
+    const input = checkMessage(options, limits, continues !== null)
+    const target = await targetOf(dependencies, context, agent, options, needsOf(agent, inputBytes(input)))
     const pinned = { generation, budgets: known.within(context.principal.tenant, content) }
     return outcomeOf(await offer(context.principal, pinned, input, options, continues, target))
-  }
-
-  async function targetOf(context: CallContext, agent: Agent, options: RunOptions, needs: ModelNeeds): Promise<Target> {
-    const owner = ownerOf(context.principal)
-    const { session: id, scope } = options
-    if (id === undefined && scope === undefined) {
-      const { candidates, selection } = models.select(agent.models, null, needs)
-      const fresh = newSession(agent.id, clock, newId)
-      return { owner, session: fresh.id, newSession: fresh, selection, agent, model: candidates[0] }
-    }
-    const session =
-      id === undefined
-        ? await sessions.open(owner, {
-            ...newSession(agent.id, clock, newId),
-            scope: checkName(scope ?? '', 'scope', longestScope),
-          })
-        : await sessionOf(context, agent.id, id, options)
-    const { candidates, selection } = models.select(agent.models, session.model, needs)
-    return { owner: session, session: session.id, newSession: null, selection, agent, model: candidates[0] }
   }
 
   function offer(
@@ -126,6 +99,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         authority: options.authority ?? (isOperator(principal) ? 'creator' : 'external'),
         approvals: options.approvals ?? 'suspend',
         failureReply: options.failureReply ?? null,
+        ...(options.maxToolRounds === undefined ? {} : { maxToolRounds: options.maxToolRounds }),
         continues,
         ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
         ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
@@ -148,24 +122,25 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         inputHash,
         refuseDuplicateSince: window === undefined ? null : createdAt - window,
         idempotency: key === null ? null : { key, hash },
-        ...reservationFor({ ...turn, tenant, subject }, budgets, target),
+        ...reservationFor({ ...turn, tenant, subject }, budgets, target, options.session === undefined),
       },
     )
   }
 
-  /** Money for the first step. What history it will have is known of a new session alone: any other sets it aside later. */
-  function reservationFor(turn: NewTurn & Owner, budgets: readonly Budget[], { agent, model, newSession }: Target) {
+  /**
+   * Money for the first step. What history it will have is known of a session alone that nobody else can have begun: any
+   * other sets it aside later.
+   */
+  function reservationFor(
+    turn: NewTurn & Owner,
+    budgets: readonly Budget[],
+    { agent, model, newSession }: Target,
+    unnamed: boolean,
+  ) {
     const reservation = model && firstReservation(accounting, subjectOf(turn, 1, budgets), agent, model, turn.input)
     if (!reservation || turn.options.continues !== null) return undefined
     const { windows } = reservation
-    return newSession === null ? { budgets: windows } : { budgets: windows, reservation }
-  }
-
-  async function sessionOf({ principal }: CallContext, agent: string, id: string, { sameAgent }: RunOptions) {
-    const session = await sessions.get(reachOf(principal), id)
-    if (!session) throw sessionErrors.SESSION_NOT_FOUND()
-    if (sameAgent && session.agent !== agent) throw loopErrors.SESSION_OF_OTHER_AGENT()
-    return session
+    return newSession === null || !unnamed ? { budgets: windows } : { budgets: windows, reservation }
   }
 
   function outcomeOf(accepted: Accepted): AcceptedTurn {
@@ -184,6 +159,15 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     const turn = await sessions.turn(reachOf(context.principal), id)
     if (!turn) throw sessionErrors.TURN_NOT_FOUND()
     return turn
+  }
+
+  async function cancel(context: CallContext, { id }: { readonly id: string }): Promise<Turn> {
+    const cancelled = await store.cancel(reachOf(context.principal), id, instance, clock.now())
+    if (!cancelled) return await find(context, id)
+    runner.cancel(id)
+    realtime.touch(id)
+    if (cancelled.next) runner.launch(cancelled.next, null)
+    return cancelled.turn
   }
 
   const readOutput = async ({ agent, generation, tenant }: Turn, outcome: TurnOutcome) =>
@@ -208,14 +192,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
       handle(context, accept(context, agent, options, continues ?? null)),
     attach: (context, id) => handle(context, attach(context, id)),
 
-    async cancel(context, { id }) {
-      const cancelled = await store.cancel(reachOf(context.principal), id, instance, clock.now())
-      if (!cancelled) return await find(context, id)
-      runner.cancel(id)
-      realtime.touch(id)
-      if (cancelled.next) runner.launch(cancelled.next, null)
-      return cancelled.turn
-    },
+    cancel,
 
     async decide(context, { id, decision }) {
       const turn = await find(context, id)
@@ -231,8 +208,6 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     },
   }
 }
-
-const longestScope = 1_024
 
 const inputBytes = (input: readonly Part[]): number =>
   input.reduce((sum, part) => (part.type === 'text' ? sum + utf8Length(part.modelText ?? part.text) : sum), 0)

@@ -207,6 +207,9 @@ export interface LoopStore {
     at: number,
   ): Promise<{ turn: Turn; next: StartedTurn | null } | null>
 
+  /** The turn that holds a session while it waits for approvals, and the position of its last stored event; or null. */
+  waiting(reach: Reach, session: string): Promise<{ readonly turn: string; readonly logSequence: number } | null>
+
   /**
    * Leases a `waiting` or `interrupted` turn that nobody runs, or anew a running one that this instance already holds.
    * Null when it is in another state, held by another instance, or its session answers another turn. Reservations that

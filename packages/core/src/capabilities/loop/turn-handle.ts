@@ -38,6 +38,8 @@ export interface AcceptedTurn {
   readonly live: LiveTurn | null
   /** True when the request was made before: nothing new was started. */
   readonly repeated: boolean
+  /** Position from which its events are new to the caller. @default 0 */
+  readonly after?: number
 }
 
 type Follow = (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
@@ -75,10 +77,10 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
     return this.events()[Symbol.asyncIterator]()
   }
 
-  /** Events after a position, until the turn ends or waits. */
+  /** Events after a position (by default all that come of the call), until the turn ends or waits. */
   async *events(options: { readonly after?: number; readonly signal?: AbortSignal } = {}): AsyncGenerator<TurnEvent> {
-    const { turn, live } = await this.#accepted
-    const { after = 0, signal } = options
+    const { turn, live, after: from = 0 } = await this.#accepted
+    const { after = from, signal } = options
     let position = after
     if (live && after >= live.first) {
       for await (const event of live.read(after, signal)) {

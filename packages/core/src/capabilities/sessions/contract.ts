@@ -2,18 +2,21 @@ import { operation } from '../../contract/operation.ts'
 import { defineErrors } from '../../kernel/errors.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 import type { Window } from '../../kernel/pages.ts'
-import type { Message, Part, Role, Session, SessionStatus } from './session.ts'
-import type { SessionPatch } from './store.ts'
+import type { Message, Part, Role, Session } from './session.ts'
+import type { SessionFilter, SessionPatch } from './store.ts'
 import type { ToolCall, Turn } from './turn.ts'
 
 export const sessionErrors = defineErrors({
   SESSION_NOT_FOUND: { kind: 'not_found', message: 'no such session' },
   TURN_NOT_FOUND: { kind: 'not_found', message: 'no such turn' },
+  SESSION_EXISTS: { kind: 'conflict', message: 'somebody else has a session of this id' },
   SESSION_CLOSED: { kind: 'conflict', message: 'the session is archived or expired and takes no more messages' },
   SESSION_INVALID: { kind: 'bad_request', message: 'the session cannot be stored like this' },
 })
 
 export interface CreateSession {
+  /** A name of the caller's, without a scope: the session that has it already is given back when it is within reach. */
+  readonly id?: string
   readonly agent: string
   /** With a scope the owner's active session of that scope is archived first. */
   readonly scope?: string | null
@@ -21,16 +24,13 @@ export interface CreateSession {
   readonly metadata?: JsonObject | null
 }
 
-export interface ListSessions extends Window {
-  readonly agent?: string
-  readonly status?: SessionStatus
-}
+export interface ListSessions extends Window, SessionFilter {}
 
 const read = { auth: 'caller', effect: 'read', errors: [] } as const
 const write = { auth: 'caller', effect: 'write', errors: ['SESSION_NOT_FOUND'] } as const
 
 export const sessionOperations = {
-  create: operation<CreateSession, Session>({ ...write, errors: ['SESSION_INVALID'] }),
+  create: operation<CreateSession, Session>({ ...write, errors: ['SESSION_INVALID', 'SESSION_EXISTS'] }),
   /** The active session of an agent and scope, made if there is none. */
   open: operation<{ agent: string; scope: string }, Session>({ ...write, errors: ['SESSION_INVALID'] }),
   get: operation<{ id: string }, Session>({ ...read, errors: ['SESSION_NOT_FOUND'] }),
@@ -43,6 +43,8 @@ export const sessionOperations = {
   messages: operation<{ session: string; after?: number; limit: number }, Message[]>(read),
   /** Stores a message without asking a model. */
   append: operation<{ session: string; role: Role; parts: readonly Part[] }, Message>(write),
+  /** Sets the title unless there is one. False when there was, or when there is no such session. */
+  nameUntitled: operation<{ id: string; title: string }, boolean>({ ...write, errors: ['SESSION_INVALID'] }),
   /** Gives every session without a title the one that `titleOf` makes of its first user message. Returns how many. */
   backfillTitles: operation<{ titleOf: (firstMessage: string | null) => string | Promise<string> }, number>({
     ...write,

@@ -1,10 +1,10 @@
 export { sessionErrors, sessionOperations } from './contract.ts'
 export type { FinishReason, TurnEvent, TurnEventBody, TurnEventType } from './events.ts'
 export { endsTurn, pausesTurn } from './events.ts'
-export { checkName, newSession } from './new-session.ts'
+export { checkName, longestSessionId, newSession } from './new-session.ts'
 export type { ImagePart, Message, NewMessage, Part, Role, Session, SessionStatus, Usage } from './session.ts'
-export { textOf } from './session.ts'
-export type { NewSession, SessionPatch, SessionStore } from './store.ts'
+export { isSpoken, textOf } from './session.ts'
+export type { NewSession, SessionFilter, SessionPatch, SessionStore } from './store.ts'
 export type {
   BreakerState,
   ContextSegment,

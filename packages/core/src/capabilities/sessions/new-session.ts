@@ -6,6 +6,9 @@ import type { NewSession } from './store.ts'
 /** Room for the longest name that a surface takes, escaped. */
 const longestName = 2_048
 
+/** Of one that its client has named. */
+export const longestSessionId = 200
+
 /** The name of an agent or a scope. Throws `SESSION_INVALID`. */
 export function checkName(name: string, what: string, longest = longestName): string {
   if (name.trim() !== '' && name.length <= longest && !name.includes('\0')) return name

@@ -3,7 +3,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { ownerOf, reachOf } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import { sessionErrors, type sessionOperations } from './contract.ts'
-import { checkName, newSession } from './new-session.ts'
+import { checkName, longestSessionId, newSession } from './new-session.ts'
 import { textOf } from './session.ts'
 import type { SessionStore } from './store.ts'
 
@@ -28,10 +28,17 @@ export function createSessions({
     }
   }
   return {
-    create({ principal }, { agent, scope = null, title = null, metadata = null }) {
+    async create({ principal }, { id, agent, scope = null, title = null, metadata = null }) {
       checkTitle(title)
+      if (id !== undefined) {
+        const named = { ...newSession(agent, clock, newId), id: checkName(id, 'id', longestSessionId), title, metadata }
+        const made = await store.createNamed(ownerOf(principal), named)
+        const there = made ?? (await store.get(reachOf(principal), id))
+        if (!there) throw sessionErrors.SESSION_EXISTS()
+        return there
+      }
       if (scope !== null) checkName(scope, 'scope')
-      return store.create(ownerOf(principal), { ...newSession(agent, clock, newId), scope, title, metadata })
+      return await store.create(ownerOf(principal), { ...newSession(agent, clock, newId), scope, title, metadata })
     },
 
     open: ({ principal }, { agent, scope }) =>
@@ -66,6 +73,11 @@ export function createSessions({
       })
       if (!message) throw sessionErrors.SESSION_NOT_FOUND()
       return message
+    },
+
+    async nameUntitled({ principal }, { id, title }) {
+      checkTitle(title)
+      return (await store.setTitles(reachOf(principal), [{ id, title }])) === 1
     },
 
     async backfillTitles({ principal, signal }, { titleOf }) {

@@ -18,6 +18,8 @@ export interface Session {
   /** Sequence of the newest message; 0 when there is none. */
   readonly lastSequence: number
   readonly turnCount: number
+  /** Messages of users and answers to them: without those that call tools and their results. */
+  readonly messageCount: number
   /** Milliseconds since the epoch. */
   readonly createdAt: number
   readonly updatedAt: number
@@ -75,6 +77,10 @@ export interface Message extends NewMessage {
   /** 1, 2, 3 ... within the session. The only order there is. */
   readonly sequence: number
 }
+
+/** True for a message that people see as one: what a user said, or an answer that calls no tool. */
+export const isSpoken = ({ role, parts }: Pick<NewMessage, 'role' | 'parts'>): boolean =>
+  role === 'user' || (role === 'assistant' && !parts.some(({ type }) => type === 'tool-call'))
 
 /** The text of a message, without reasoning and tool traffic. */
 export function textOf(parts: readonly Part[]): string {

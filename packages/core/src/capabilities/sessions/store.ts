@@ -18,7 +18,16 @@ export interface SessionPatch {
   readonly title?: string | null
   readonly model?: string | null
   readonly metadata?: JsonObject | null
+  /** Instead of `metadata`: entries to set in it; null takes one out, what is not named stays. */
+  readonly metadataEntries?: JsonObject
   readonly status?: SessionStatus
+}
+
+export interface SessionFilter {
+  readonly agent?: string
+  readonly status?: SessionStatus
+  /** `activity`: those with the newest message, turn or change first. @default 'created' */
+  readonly order?: 'created' | 'activity'
 }
 
 /**
@@ -32,6 +41,9 @@ export interface SessionStore {
    */
   create(owner: Owner, session: NewSession): Promise<Session>
 
+  /** Inserts a session under an id that its caller chose. Atomic: null when there is one of that id, whoever has it. */
+  createNamed(owner: Owner, session: NewSession & { readonly scope: null }): Promise<Session | null>
+
   /**
    * The owner's active session of `session.agent` and `session.scope`, inserted if there is none. Atomic: callers that
    * race get the same row.
@@ -40,14 +52,10 @@ export interface SessionStore {
 
   get(reach: Reach, id: string): Promise<Session | null>
 
-  /** Newest created first; ties by id. One query. */
-  list(
-    reach: Reach,
-    window: Window,
-    filter?: { readonly agent?: string; readonly status?: SessionStatus },
-  ): Promise<Session[]>
+  /** Newest first; ties by id. One query. */
+  list(reach: Reach, window: Window, filter?: SessionFilter): Promise<Session[]>
 
-  /** Null when there is no such session. */
+  /** Null when there is no such session. Atomic: entries of the metadata that callers set at the same time all stay. */
   update(reach: Reach, id: string, patch: SessionPatch, at: number): Promise<Session | null>
 
   /** Oldest first, those with a sequence above `after`. Empty for an unknown session. */

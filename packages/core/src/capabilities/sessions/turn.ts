@@ -91,6 +91,8 @@ export interface TurnOptions {
   readonly approvals: 'suspend' | 'defer'
   /** Stored and given as the answer when no model answers; null lets the turn fail without one. */
   readonly failureReply: string | null
+  /** Most steps with tool calls; the agent's steps alone limit them when it is missing. */
+  readonly maxToolRounds?: number
   /** The approval whose decision started this turn. */
   readonly continues: string | null
   /** Milliseconds the turn may run at a stretch; the limit of all turns when left out. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { loopErrors } from '../../capabilities/loop/index.ts'
+import { ShownText } from '../../capabilities/realtime/index.ts'
 import type { FinishReason, TurnEvent } from '../../capabilities/sessions/index.ts'
 import { httpErrors } from '../../http/errors.ts'
 import type { HttpRequest } from '../../http/message.ts'
@@ -8,7 +9,6 @@ import type { Answer } from '../../http/surface.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import { isProviderFailure, upstreamError } from './errors.ts'
 import type { AcceptedMessage } from './pipeline.ts'
-import { ShownText } from './shown-text.ts'
 
 /** One `data:` line of the stream. */
 export const streamFrame = z.discriminatedUnion('type', [

@@ -1,8 +1,8 @@
 import { z } from 'zod'
+import { ShownText } from '../../capabilities/realtime/index.ts'
 import type { Selection, Turn, TurnEvent } from '../../capabilities/sessions/index.ts'
 import { rfc3339, rfc3339Text } from './formats.ts'
 import { candidateAnswer, channel, selectionFields } from './selection-events.ts'
-import { ShownText } from './shown-text.ts'
 
 const workstation = z.enum(['llm', 'exec'])
 const replay = { request_id: z.uuid(), tool: z.string(), turn_id: z.uuid() }

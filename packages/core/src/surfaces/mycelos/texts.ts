@@ -1,0 +1,57 @@
+/** What the server says by itself, in the languages of the system. Placeholders are in braces. */
+const texts = {
+  en: {
+    approval: {
+      prompt: 'May {tool} run with {arguments}?',
+      yes: 'Yes',
+      no: 'No',
+    },
+    chat: {
+      handOver: '{agent} takes over from here.',
+      unknownAgent: 'There is no agent "{agent}" that you can talk to.',
+      setup:
+        'Welcome! Before we can talk, I need a language model: add a key of a provider, or the address of a local one.',
+      spent: 'Today’s cost has reached {threshold} USD (so far {cost} USD).',
+    },
+    commands: {
+      unknown: 'Unknown command: /{command}. /help lists what there is.',
+      unavailable: '/{command} is not available on this server.',
+      failed: 'That did not work: {reason}',
+      nothing: 'There is nothing yet.',
+    },
+  },
+  de: {
+    approval: {
+      prompt: 'Darf {tool} mit {arguments} laufen?',
+      yes: 'Ja',
+      no: 'Nein',
+    },
+    chat: {
+      handOver: 'Ab hier übernimmt {agent}.',
+      unknownAgent: 'Es gibt keinen Agenten „{agent}“, mit dem du reden kannst.',
+      setup:
+        'Willkommen! Bevor wir reden können, brauche ich ein Sprachmodell: hinterlege den Schlüssel eines Anbieters oder die Adresse eines lokalen.',
+      spent: 'Die Kosten von heute haben {threshold} USD erreicht (bisher {cost} USD).',
+    },
+    commands: {
+      unknown: 'Unbekannter Befehl: /{command}. /help zeigt, was es gibt.',
+      unavailable: '/{command} gibt es auf diesem Server nicht.',
+      failed: 'Das ging nicht: {reason}',
+      nothing: 'Noch ist nichts da.',
+    },
+  },
+} as const
+
+export type Language = keyof typeof texts
+export type Texts = {
+  readonly [Section in keyof typeof texts.en]: { readonly [Key in keyof (typeof texts.en)[Section]]: string }
+}
+
+/** The language of a tag such as `de-AT`, English where there is none. */
+export const languageOf = (tag: string): Language => (/^de\b/i.test(tag) ? 'de' : 'en')
+
+export const textsIn = (tag: string): Texts => texts[languageOf(tag)]
+
+/** A text with its placeholders filled in; one that is not given stays. */
+export const fill = (text: string, values: Readonly<Record<string, string | number>>): string =>
+  text.replace(/\{(\w+)\}/g, (placeholder, name: string) => String(values[name] ?? placeholder))
