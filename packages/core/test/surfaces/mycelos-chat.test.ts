@@ -264,9 +264,12 @@ describe('an approval', () => {
       model: scriptedModel([both, say('Both are out.')]),
       agents: [assistant({ tools: [sendMail(sent)] })],
     })
-    await chat(server, { message: 'Mail both', session_id: 's' })
-    const second = await chat(server, { message: 'yes', session_id: 's' })
-    expect(dataOf(second, 'widget').widget).toMatchObject({ type: 'permission_prompt', arguments: '{"to":"b@x"}' })
+    const asked = [
+      dataOf(await chat(server, { message: 'Mail both', session_id: 's' }), 'widget').widget,
+      dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'widget').widget,
+    ]
+    expect(asked.map(({ type }) => type)).toEqual(['permission_prompt', 'permission_prompt'])
+    expect(asked.map((widget) => widget.arguments).toSorted()).toEqual(['{"to":"a@x"}', '{"to":"b@x"}'])
     expect(sent).toEqual([])
     expect(dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'text').content).toBe('Both are out.')
     expect(sent.toSorted()).toEqual(['a@x', 'b@x'])

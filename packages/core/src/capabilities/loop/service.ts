@@ -42,7 +42,6 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     config,
     instance,
     limits,
-    models,
     newId,
     ready,
     realtime,
