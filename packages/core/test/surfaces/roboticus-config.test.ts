@@ -270,3 +270,35 @@ describe('the key of a provider', () => {
     expect((await server.ask('DELETE', '/api/providers/openai/key')).json).toMatchObject({ removed: false })
   })
 })
+
+describe('what the agent is told, and what a day may cost', () => {
+  test('are part of the document: the next message takes them, and a rollback takes them back', async () => {
+    const model = talking()
+    await using server = await office({ model })
+    const told = async () => {
+      const { status } = await server.ask('POST', '/api/agent/message', { body: { content: 'hi' } })
+      return [status, model.calls.at(-1)?.request.instructions]
+    }
+    const before = (await server.ask('GET', '/api/config')).json
+    expect(before.personality.instructions).toBe((await told())[1])
+    expect(before.treasury).toEqual({})
+    const change = { personality: { instructions: 'Be brief.' }, treasury: { daily_inference_budget: 1.5 } }
+    expect((await server.ask('PUT', '/api/config', { body: change })).json).toEqual(applied('generation:0'))
+    expect((await server.ask('GET', '/api/config')).json).toMatchObject(change)
+    expect(await server.runtime.client.costs.budgets()).toMatchObject([
+      { id: 'daily_inference_budget', scope: 'tenant', period: 'day', limit: 1_500_000_000_000n },
+    ])
+    await server.runtime.client.config.rollback({ generation: 0 })
+    expect(await told()).toEqual([200, before.personality.instructions])
+    expect(await server.runtime.client.costs.budgets()).toEqual([])
+  })
+
+  test('are refused where they are none', async () => {
+    await using server = await office()
+    for (const treasury of [{ daily_inference_budget: -1 }, { daily_inference_budget: 'much' }]) {
+      expect((await server.ask('PUT', '/api/config', { body: { treasury } })).status).toBe(400)
+    }
+    expect((await server.ask('PUT', '/api/config', { body: { personality: { instructions: 7 } } })).status).toBe(400)
+    expect((await server.ask('GET', '/api/config')).json.treasury).toEqual({})
+  })
+})
