@@ -14,7 +14,7 @@ export type { BudgetState, CostReport } from './contract.ts'
 export { costOperations } from './contract.ts'
 export { costErrors } from './errors.ts'
 export type { PriceSource, Rate, RateCard, Rates, TieredRate } from './rate-card.ts'
-export type { BudgetEntry, Budgets } from './section.ts'
+export type { Budgets } from './section.ts'
 export type {
   BudgetRow,
   ChargeOutcome,

@@ -35,8 +35,6 @@ const assignmentRow = z.strictObject({
 export const tierOf = (id: string): z.infer<typeof tiers> =>
   /opus/i.test(id) ? 'opus' : /haiku|mini|flash/i.test(id) ? 'haiku' : 'sonnet'
 
-export const providerOf = (id: string): string => id.slice(0, id.indexOf('/'))
-
 /** Registered models, and those that agents name of providers which take any name. */
 export async function modelsInUse(client: Client, agents: readonly Agent[]): Promise<RegisteredModel[]> {
   const registered = await client.models.list()
