@@ -59,7 +59,6 @@ async function start(): Promise<RunningServer> {
       HOST: '127.0.0.1',
       PORT: '0',
       KEELSON_DB: join(folder, 'smoke.db'),
-      KEELSON_NOTES_DIR: join(folder, 'notes'),
       KEELSON_SURFACES: 'roboticus',
       KEELSON_AUTH: 'loopback',
     },

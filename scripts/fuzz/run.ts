@@ -29,11 +29,9 @@ export async function fuzz(options: {
   readonly seed: number
 }): Promise<Fuzzed> {
   const folder = mkdtempSync(join(tmpdir(), 'keelson-fuzz-'))
-  const child = fork(
-    join(import.meta.dirname, 'server.ts'),
-    [options.framework, join(folder, 'fuzz.db'), join(folder, 'notes')],
-    { execArgv: ['--conditions=keelson-source', '--expose-gc'] },
-  )
+  const child = fork(join(import.meta.dirname, 'server.ts'), [options.framework, join(folder, 'fuzz.db')], {
+    execArgv: ['--conditions=keelson-source', '--expose-gc'],
+  })
   const began = performance.now()
   const agent = new Agent({ keepAlive: true, maxSockets: atOnce })
   try {

@@ -2,14 +2,13 @@
 import { readConfig } from '../../examples/reference-server/src/config.ts'
 import { startServer } from '../../examples/reference-server/src/server.ts'
 
-const [framework = 'express', database = ':memory:', notes = '.'] = process.argv.slice(2)
+const [framework = 'express', database = ':memory:'] = process.argv.slice(2)
 const complaints: string[] = []
 const server = await startServer(
   readConfig({
     PORT: '0',
     KEELSON_FRAMEWORK: framework,
     KEELSON_DB: database,
-    KEELSON_NOTES_DIR: notes,
   }),
   (line) => complaints.push(line),
 )

@@ -1,5 +1,4 @@
 import { isIPv4 } from 'node:net'
-import { dirname, join } from 'node:path'
 import { isPostgres } from './database.ts'
 import { type SurfaceName, surfaceNames } from './surfaces.ts'
 import { quoted, readKey, readModel, readVendors, refuse, type Vendors } from './vendors.ts'
@@ -12,8 +11,6 @@ export interface ServerConfig {
   readonly framework: Framework
   /** A file, `:memory:`, or a `postgres://` address. */
   readonly database: string
-  /** Where the agent writes its notes. */
-  readonly notes: string
   readonly surfaces: readonly SurfaceName[]
   /** `loopback`: whoever reaches the loopback interface is the owner. `required`: whoever has the key. */
   readonly auth: 'loopback' | 'required'
@@ -23,6 +20,10 @@ export interface ServerConfig {
   /** `provider/model`; null: the first that the vendor lists. */
   readonly model: string | null
   readonly vendors: Vendors
+  /** Whether connectors may start programs. */
+  readonly allowProcesses: boolean
+  /** Of the vault: 32 bytes as hex or base64. A file beside an embedded database keeps one otherwise. */
+  readonly vaultKey: string | undefined
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -43,15 +44,14 @@ export function readConfig(environment: Environment): ServerConfig {
     port: readPort(read('PORT')),
     framework: readFramework(read('KEELSON_FRAMEWORK')),
     database,
-    notes:
-      read('KEELSON_NOTES_DIR') ??
-      join(database === ':memory:' || isPostgres(database) ? '.' : dirname(database), 'notes'),
     surfaces: readSurfaces(read('KEELSON_SURFACES')),
     auth: readAuth(read('KEELSON_AUTH'), host, apiKey ?? password),
     apiKey,
     password,
     model: readModel(read('KEELSON_MODEL'), vendors),
     vendors,
+    allowProcesses: readSwitch('KEELSON_ALLOW_PROCESSES', read('KEELSON_ALLOW_PROCESSES')),
+    vaultKey: readKey('KEELSON_VAULT_KEY', read('KEELSON_VAULT_KEY')),
   }
 }
 
@@ -63,6 +63,11 @@ function readHost(value = '127.0.0.1'): string {
 
 export const isLoopback = (host: string): boolean =>
   host.toLowerCase() === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+
+function readSwitch(name: string, value = '0'): boolean {
+  if (value === '0' || value === '1') return value === '1'
+  throw refuse(`${name} must be 1 or 0, not ${quoted(value)}`)
+}
 
 function readPort(value = '3210'): number {
   const port = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN

@@ -26,7 +26,7 @@ function reasonOf(error: unknown, { host, port }: ServerConfig): string {
 }
 
 function describe(
-  { auth, database, notes, surfaces, vendors }: ServerConfig,
+  { auth, database, surfaces, vendors }: ServerConfig,
   { model, url }: RunningServer,
 ): readonly string[] {
   return [
@@ -36,7 +36,6 @@ function describe(
       ? '  model     demo/demo: not a real model; set OPENAI_API_KEY, OPENAI_BASE_URL or OLLAMA_HOST for one'
       : `  model     ${model} at ${placeOf(model, vendors)}`,
     `  database  ${nameOfDatabase(database)}`,
-    `  notes     ${notes}`,
     auth === 'loopback'
       ? '  access    programs of this machine, without a key'
       : '  access    whoever has the API key (x-api-key, or Authorization: Bearer)',

@@ -11,6 +11,7 @@ import {
   singleOwner,
 } from '@keelson/core'
 import type { Mount, MountRules } from '@keelson/core/http'
+import { mcpConnectors } from '@keelson/core/mcp'
 import { genaiPrices } from '@keelson/core/prices/genai'
 import type { Framework, ServerConfig } from './config.ts'
 import { openDatabase } from './database.ts'
@@ -29,7 +30,7 @@ export interface RunningServer {
 }
 
 const instructions =
-  'You are a helpful assistant. Use the calculator for arithmetic and the clock for the date and time; never guess them. Write a note only when the user asks you to keep something.'
+  'You are a helpful assistant. Use the calculator for arithmetic and the clock for the date and time; never guess them. Search the notes when the user asks for something that may be written there, and write one only when the user asks you to keep something.'
 
 /** How long answers may take to reach their callers after the turns have stopped. */
 const graceMs = 2_000
@@ -51,10 +52,16 @@ export async function startServer(config: ServerConfig, log: (line: string) => v
         name: 'Assistant',
         instructions,
         models: [model],
-        tools: assistantTools(config.notes),
+        tools: assistantTools,
+        connectors: '*',
+        // The demo model would take what is recalled for what the user has said.
+        ...(model === 'demo/demo' ? {} : { recall: { notes: true } }),
       }),
     ],
     prices: genaiPrices(),
+    connectors: mcpConnectors(),
+    allowProcesses: config.allowProcesses,
+    ...(config.vaultKey === undefined ? {} : { vault: { key: config.vaultKey } }),
     onError: (error, where) => log(lineOf(error, where)),
   })
   try {

@@ -6,7 +6,8 @@ const defaults = {
   port: 3210,
   framework: 'express',
   database: 'keelson.db',
-  notes: 'notes',
+  allowProcesses: false,
+  vaultKey: undefined,
   surfaces: ['roboticus', 'mycelos'],
   auth: 'loopback',
   apiKey: undefined,
@@ -22,7 +23,7 @@ describe('what is left out has a default', () => {
 
   test('everything set to nothing', () => {
     const names = ['HOST', 'PORT', 'OPENAI_API_KEY', 'OPENAI_BASE_URL', 'OPENAI_API', 'OLLAMA_HOST']
-    const own = ['FRAMEWORK', 'DB', 'SURFACES', 'AUTH', 'API_KEY', 'MODEL', 'NOTES_DIR'].map(
+    const own = ['FRAMEWORK', 'DB', 'SURFACES', 'AUTH', 'API_KEY', 'MODEL', 'ALLOW_PROCESSES'].map(
       (name) => `KEELSON_${name}`,
     )
     expect(readConfig(Object.fromEntries([...names, ...own].map((name) => [name, ''])))).toEqual(defaults)
@@ -39,9 +40,12 @@ describe('what is set counts', () => {
     [{ PORT: '65535' }, { port: 65_535 }],
     [{ KEELSON_FRAMEWORK: 'express' }, { framework: 'express' }],
     [{ KEELSON_FRAMEWORK: 'fastify' }, { framework: 'fastify' }],
-    [{ KEELSON_DB: ':memory:' }, { database: ':memory:', notes: 'notes' }],
-    [{ KEELSON_DB: '/var/data/app.db' }, { database: '/var/data/app.db', notes: '/var/data/notes' }],
-    [{ KEELSON_DB: 'data/app.db', KEELSON_NOTES_DIR: '/tmp/n' }, { notes: '/tmp/n' }],
+    [{ KEELSON_DB: ':memory:' }, { database: ':memory:' }],
+    [{ KEELSON_DB: '/var/data/app.db' }, { database: '/var/data/app.db' }],
+    [
+      { KEELSON_ALLOW_PROCESSES: '1', KEELSON_VAULT_KEY: 'ab'.repeat(32) },
+      { allowProcesses: true, vaultKey: 'ab'.repeat(32) },
+    ],
     [{ KEELSON_SURFACES: 'roboticus' }, { surfaces: ['roboticus'] }],
     [{ KEELSON_SURFACES: ' roboticus , roboticus' }, { surfaces: ['roboticus'] }],
     [{ KEELSON_SURFACES: 'mycelos' }, { surfaces: ['mycelos'] }],
@@ -124,6 +128,7 @@ describe('what is wrong is refused in one line that names it', () => {
     [{ OPENAI_BASE_URL: 'not a url' }, 'OPENAI_BASE_URL'],
     [{ OPENAI_BASE_URL: 'ftp://x' }, 'OPENAI_BASE_URL'],
     [{ OPENAI_BASE_URL: `http://user:${secret}@x/v1` }, 'OPENAI_BASE_URL'],
+    [{ KEELSON_ALLOW_PROCESSES: 'yes' }, 'KEELSON_ALLOW_PROCESSES'],
     [{ OPENAI_API_KEY: 'sk', OPENAI_API: 'assistants' }, 'OPENAI_API must be'],
     [{ OLLAMA_HOST: 'a b' }, 'OLLAMA_HOST'],
     [{ OLLAMA_HOST: `http://user:${secret}@gpu` }, 'OLLAMA_HOST'],

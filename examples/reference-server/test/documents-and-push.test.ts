@@ -6,7 +6,7 @@ import { ask, scratch } from './running-server.ts'
 
 async function start(environment: Environment = {}) {
   const folder = await scratch()
-  const config = readConfig({ PORT: '0', KEELSON_DB: ':memory:', KEELSON_NOTES_DIR: folder.path, ...environment })
+  const config = readConfig({ PORT: '0', KEELSON_DB: ':memory:', ...environment })
   const server = await startServer(config, () => {})
   return {
     ...server,

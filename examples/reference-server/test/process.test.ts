@@ -21,7 +21,6 @@ describe('the start', () => {
         '  mounts    roboticus at / and /roboticus, mycelos at / and /mycelos',
         '  model     openai/gpt-5-mini at 127.0.0.1:9',
         '  database  keelson.db',
-        '  notes     notes',
         '  access    whoever has the API key (x-api-key, or Authorization: Bearer)',
         '',
       ].join('\n'),

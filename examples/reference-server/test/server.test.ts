@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { LLMock } from '@copilotkit/aimock'
@@ -88,10 +87,11 @@ describe.each(['express', 'fastify'])('on %s', (framework) => {
       await using server = await start()
       const asked = await chat(server.url, '/api/chat', { message: 'Note: buy milk', session_id: 's' })
       expect(asked).toContain('"type":"permission_prompt"')
-      expect(await readdir(join(server.folder, 'notes')).catch(() => [])).toEqual([])
+      const notes = async () => (await ask(server.url, 'GET', '/api/knowledge/notes?query=milk')).json
+      expect(await notes()).toEqual([])
       const answered = await chat(server.url, '/api/chat', { message: 'yes', session_id: 's' })
       expect(answered).toContain('event: done')
-      expect(await readdir(join(server.folder, 'notes'))).toHaveLength(1)
+      expect(await notes()).toMatchObject([{ title: 'buy milk' }])
     })
   })
 
@@ -186,11 +186,12 @@ describe.each(['express', 'fastify'])('on %s', (framework) => {
       })
       expect((await send('What is 1 / 0?')).json.content).toContain('division by zero')
       await send('Note that the key is under the mat')
-      await expect(readdir(join(server.folder, 'notes'))).rejects.toThrow()
+      const notes = async () => (await ask(server.url, 'GET', '/mycelos/api/knowledge/notes')).json
+      expect(await notes()).toEqual([])
       const { pending } = (await ask(server.url, 'GET', '/api/approvals')).json
       expect(pending).toMatchObject([{ tool_name: 'write_note', status: 'Pending' }])
       expect((await ask(server.url, 'POST', `/api/approvals/${pending[0].id}/approve`)).status).toBe(200)
-      await until(async () => (await readdir(join(server.folder, 'notes')).catch(() => [])).length === 1, 'the note')
+      await until(async () => (await notes()).length === 1, 'the note')
       expect(server.log).toEqual([])
     })
 
