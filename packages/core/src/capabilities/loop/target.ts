@@ -31,34 +31,43 @@ type Sources = Pick<LoopDependencies, 'clock' | 'models' | 'newId' | 'sessions'>
 
 /** The session that a message goes to, found or to be begun, and the models that are chosen for it. */
 export async function targetOf(
-  { clock, models, newId, sessions }: Sources,
+  sources: Sources,
   { principal }: CallContext,
   agent: Agent,
   options: RunOptions,
   needs: ModelNeeds,
 ): Promise<Target> {
-  const owner = ownerOf(principal)
+  const { clock, newId, sessions } = sources
   const { session: id, scope } = options
-
-  const begun = (fresh: NonNullable<AcceptTurn['newSession']>): Target => {
-    const { candidates, selection } = models.select(agent.models, null, needs)
-    return { owner, session: fresh.id, newSession: fresh, selection, agent, model: candidates[0] }
-  }
-  const inside = (session: Session): Target => {
-    const { candidates, selection } = models.select(agent.models, session.model, needs)
-    return { owner: session, session: session.id, newSession: null, selection, agent, model: candidates[0] }
-  }
-
-  const fresh = newSession(agent.id, clock, newId)
   if (id === undefined) {
-    if (scope === undefined) return begun(fresh)
-    return inside(await sessions.open(owner, { ...fresh, scope: checkName(scope, 'scope', longestScope) }))
+    const fresh = newSession(agent.id, clock, newId)
+    const owner = ownerOf(principal)
+    if (scope === undefined) return begun(sources, owner, fresh, agent, needs)
+    const scoped = { ...fresh, scope: checkName(scope, 'scope', longestScope) }
+    return inside(sources, await sessions.open(owner, scoped), agent, needs)
   }
   const session = await sessions.get(reachOf(principal), id)
   if (session === null) {
     if (options.whenMissing !== 'create') throw sessionErrors.SESSION_NOT_FOUND()
-    return begun({ ...fresh, id: checkName(id, 'session', longestSessionId) })
+    const named = { ...newSession(agent.id, clock, newId), id: checkName(id, 'session', longestSessionId) }
+    return begun(sources, ownerOf(principal), named, agent, needs)
   }
   if (options.sameAgent && session.agent !== agent.id) throw loopErrors.SESSION_OF_OTHER_AGENT()
-  return inside(session)
+  return inside(sources, session, agent, needs)
+}
+
+function begun(
+  { models }: Sources,
+  owner: Owner,
+  fresh: NonNullable<AcceptTurn['newSession']>,
+  agent: Agent,
+  needs: ModelNeeds,
+): Target {
+  const { candidates, selection } = models.select(agent.models, null, needs)
+  return { owner, session: fresh.id, newSession: fresh, selection, agent, model: candidates[0] }
+}
+
+function inside({ models }: Sources, session: Session, agent: Agent, needs: ModelNeeds): Target {
+  const { candidates, selection } = models.select(agent.models, session.model, needs)
+  return { owner: session, session: session.id, newSession: null, selection, agent, model: candidates[0] }
 }
