@@ -14,9 +14,8 @@ import { listModels } from './anthropic/discovery.ts'
 import { failureOf, refusesThoughts } from './anthropic/failure.ts'
 import { claudeModels } from './anthropic/models.ts'
 import { type AnthropicThinking, type RequestWriter, requestWriter } from './anthropic/request.ts'
-import { otherThanEvents, untilAborted } from './connection.ts'
-import { providerErrors } from './errors.ts'
-import { type ApiKey, badKey, isKey, secretKeeper } from './secrets.ts'
+import { checkOptions, otherThanEvents, refusalOf, untilAborted } from './connection.ts'
+import { type ApiKey, secretKeeper } from './secrets.ts'
 
 export type { AnthropicThinking } from './anthropic/request.ts'
 
@@ -60,7 +59,7 @@ interface Connection {
 export function anthropic(options: AnthropicOptions = {}): Provider {
   const { id = 'anthropic', headers = {}, cache = '5m', thinking, showThinking, effort, extraBody = {} } = options
   const baseURL = (options.baseURL ?? vendorURL).replace(/\/+$/, '').replace(/\/v1$/, '')
-  checkOptions(id, baseURL, options)
+  checkVendorOptions(id, baseURL, options)
   const secrets = secretKeeper(options.apiKey, headers)
   let ready: Promise<Connection> | undefined
   const connect = async (): Promise<Connection> => {
@@ -153,20 +152,16 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
 const hasKey = (headers: Readonly<Record<string, string>>): boolean =>
   Object.keys(headers).some((name) => /^(?:x-api-key|authorization)$/i.test(name))
 
-function checkOptions(id: string, baseURL: string, { apiKey, cache, headers = {}, thinking }: AnthropicOptions): void {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) {
-    throw providerErrors.PROVIDER_OPTIONS_INVALID({
-      message: 'the id of a provider begins with a letter or digit and goes on with letters, digits, ".", "_" and "-"',
-    })
-  }
-  const refuse = (message: string) => providerErrors.PROVIDER_OPTIONS_INVALID({ message: `provider ${id}: ${message}` })
-  const url = URL.parse(baseURL)
-  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('baseURL must be an http or https URL')
-  if (url.username !== '' || url.password !== '') throw refuse('baseURL must not hold credentials; use apiKey')
+function checkVendorOptions(
+  id: string,
+  baseURL: string,
+  { apiKey, cache, headers = {}, thinking }: AnthropicOptions,
+): void {
+  checkOptions(id, baseURL, apiKey)
+  const refuse = refusalOf(id)
   if (apiKey === undefined && baseURL === vendorURL && !hasKey(headers)) {
     throw refuse('apiKey is needed; make one at platform.claude.com')
   }
-  if (typeof apiKey === 'string' && !isKey(apiKey)) throw refuse(badKey)
   if (cache !== undefined && !['off', '5m', '1h'].includes(cache)) throw refuse('cache is "off", "5m" or "1h"')
   if (typeof thinking === 'object' && !(Number.isInteger(thinking.budgetTokens) && thinking.budgetTokens >= 1_024)) {
     throw refuse('thinking.budgetTokens must be a whole number from 1024')

@@ -1,4 +1,7 @@
 import type { FailureClass } from '../capabilities/models/index.ts'
+import type { KeelsonError } from '../kernel/errors.ts'
+import { providerErrors } from './errors.ts'
+import { type ApiKey, badKey, isKey } from './secrets.ts'
 
 /** A longer text is no message but a page or an echo of the request. */
 const longestMessage = 400
@@ -47,3 +50,32 @@ export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): P
     promise.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
   })
 }
+
+/** Makes the error of an option of this provider. */
+export const refusalOf =
+  (id: string) =>
+  (message: string): KeelsonError =>
+    providerErrors.PROVIDER_OPTIONS_INVALID({ message: `provider ${id}: ${message}` })
+
+/** What every provider that is called over HTTP asks of its options. Throws `PROVIDER_OPTIONS_INVALID`. */
+export function checkOptions(id: string, baseURL: string, apiKey: ApiKey): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) {
+    throw providerErrors.PROVIDER_OPTIONS_INVALID({
+      message: 'the id of a provider begins with a letter or digit and goes on with letters, digits, ".", "_" and "-"',
+    })
+  }
+  const refuse = refusalOf(id)
+  const url = URL.parse(baseURL)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('baseURL must be an http or https URL')
+  if (url.username !== '' || url.password !== '') throw refuse('baseURL must not hold credentials; use apiKey')
+  if (typeof apiKey === 'string' && !isKey(apiKey)) throw refuse(badKey)
+}
+
+/** What to look at when a server answers with something else than its API. */
+export const lookAt = 'is baseURL right, and is there a proxy on the way?'
+
+/** What is said of an error that came with a page; null for any other. */
+export const pageInstead = (contentType: string | null | undefined, message: string, status: unknown): string | null =>
+  /html/i.test(contentType ?? '') || /^\d{3} \s*</.test(message)
+    ? `the server answered ${status ?? 'the request'} with a page instead of JSON; ${lookAt}`
+    : null

@@ -1,9 +1,9 @@
-import { createRuntime, ModelFailure, type ModelInfo, type Principal, type Provider } from '@keelson/core'
+import { createRuntime, ModelFailure, type ModelInfo, type Provider } from '@keelson/core'
 import { roboticus } from '@keelson/core/surfaces/roboticus'
 import { fail, say, scriptedModel } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
-import { apiKey, assistant, modelName, rfcTime, roboticusServer, serve, uuid } from './roboticus-server.ts'
+import { apiKey, assistant, modelName, people, rfcTime, roboticusServer, serve, uuid } from './roboticus-server.ts'
 
 const quiet = scriptedModel([])
 const provider = (id: string, more: Partial<Provider> = {}): Provider => ({
@@ -192,20 +192,7 @@ describe('the log of selections', () => {
   })
 
   test('is of the turns in reach alone', async () => {
-    const person = (tenant: string, subject: string, roles: readonly string[] = []): Principal => ({
-      tenant,
-      subject,
-      roles,
-      via: 'host',
-      ambient: false,
-    })
-    const users = {
-      ann: person('north', 'ann'),
-      amy: person('north', 'amy'),
-      boss: person('north', 'boss', ['operator']),
-      rex: person('south', 'rex', ['operator']),
-    }
-    await using server = await roboticusServer({ model: scriptedModel([], { otherwise: say('fine') }), users })
+    await using server = await roboticusServer({ model: scriptedModel([], { otherwise: say('fine') }), users: people })
     await server.ask('POST', '/api/agent/message', { user: 'ann', body: { content: 'of ann' } })
     const count = async (user: string) => (await server.ask('GET', '/api/models/selections', { user })).json.count
     expect([await count('ann'), await count('amy'), await count('boss'), await count('rex')]).toEqual([1, 0, 1, 0])

@@ -1,4 +1,4 @@
-import { createRuntime, defineTool, type Principal } from '@keelson/core'
+import { createRuntime, defineTool } from '@keelson/core'
 import { callTool, fail, finish, say, scriptedModel, think } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
@@ -7,6 +7,7 @@ import {
   apiKey,
   assistant,
   modelName,
+  people,
   roboticusServer,
   type ServerOptions,
   serve,
@@ -151,21 +152,8 @@ describe('what is not there', () => {
   )
 
   test('what belongs to another is as good as not there; an operator sees the tenant’s', async () => {
-    const person = (tenant: string, subject: string, roles: readonly string[] = []): Principal => ({
-      tenant,
-      subject,
-      roles,
-      via: 'host',
-      ambient: false,
-    })
-    const users = {
-      ann: person('north', 'ann'),
-      amy: person('north', 'amy'),
-      boss: person('north', 'boss', ['operator']),
-      rex: person('south', 'rex', ['operator']),
-    }
     const model = scriptedModel([callTool('weather', { city: 'Oslo' }), say('Clear.')])
-    await using server = await start({ model, users })
+    await using server = await start({ model, users: people })
     const { session_id } = await send(server, 'Weather in Oslo?', 'ann')
     const [{ id }] = await turnsOf(server, session_id, 'ann')
     for (const user of ['amy', 'rex']) {

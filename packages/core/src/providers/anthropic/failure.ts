@@ -6,7 +6,7 @@ import {
   type ToolDescription,
 } from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import { connectionClass, connectionText, shorten } from '../connection.ts'
+import { connectionClass, connectionText, lookAt, pageInstead, shorten } from '../connection.ts'
 import { retryAfterMs } from '../retry-after.ts'
 import type { Sdk } from './client.ts'
 
@@ -108,14 +108,11 @@ function messageOf(
   { apiMessage, headers, message, status, type }: APIError,
   tools: readonly ToolDescription[],
 ): string {
-  if (/html/i.test(headers?.get('content-type') ?? '') || /^\d{3} \s*</.test(message)) {
-    return `the server answered ${status ?? 'the request'} with a page instead of JSON; ${lookAt}`
-  }
+  const page = pageInstead(headers?.get('content-type'), message, status)
+  if (page !== null) return page
   const said = apiMessage ?? message
   if (status === 404 && type === null) return `${said}; ${lookAt}`
   // The vendor names a tool by its number.
   const tool = tools[Number(/\btools\.(\d+)\./.exec(said)?.[1])]
   return tool ? `the tool "${tool.name}" was refused: ${said}` : said
 }
-
-const lookAt = 'is baseURL right, and is there a proxy on the way?'

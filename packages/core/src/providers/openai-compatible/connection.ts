@@ -2,9 +2,8 @@ import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import { ModelFailure, type ModelPart, type ModelRequest } from '../../capabilities/models/index.ts'
-import { otherThanEvents, untilAborted } from '../connection.ts'
-import { providerErrors } from '../errors.ts'
-import { type ApiKey, badKey, isKey, secretKeeper } from '../secrets.ts'
+import { checkOptions, otherThanEvents, untilAborted } from '../connection.ts'
+import { type ApiKey, secretKeeper } from '../secrets.ts'
 import { loadSdk, makeClient, type Sdk } from './client.ts'
 import { failureOf } from './failure.ts'
 
@@ -95,17 +94,4 @@ export function connectionTo(options: ConnectionOptions): Connection {
       }
     },
   }
-}
-
-function checkOptions(id: string, baseURL: string, apiKey: ApiKey): void {
-  const refuse = (message: string) => providerErrors.PROVIDER_OPTIONS_INVALID({ message: `provider ${id}: ${message}` })
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(id)) {
-    throw providerErrors.PROVIDER_OPTIONS_INVALID({
-      message: 'the id of a provider begins with a letter or digit and goes on with letters, digits, ".", "_" and "-"',
-    })
-  }
-  const url = URL.parse(baseURL)
-  if (url === null || !/^https?:$/.test(url.protocol)) throw refuse('baseURL must be an http or https URL')
-  if (url.username !== '' || url.password !== '') throw refuse('baseURL must not hold credentials; use apiKey')
-  if (typeof apiKey === 'string' && !isKey(apiKey)) throw refuse(badKey)
 }

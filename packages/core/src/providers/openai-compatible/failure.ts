@@ -6,7 +6,7 @@ import {
   type ToolDescription,
 } from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import { connectionClass, connectionText, shorten } from '../connection.ts'
+import { connectionClass, connectionText, lookAt, pageInstead, shorten } from '../connection.ts'
 import { retryAfterMs } from '../retry-after.ts'
 import type { Sdk } from './client.ts'
 
@@ -82,16 +82,13 @@ export function failureOf(
 /** What the server says; of a page, that it is one; of a tool, which. */
 function messageOf(error: APIError, tools: readonly ToolDescription[]): string {
   const { code, headers, message, param, status } = error
-  if (/html/i.test(headers?.get('content-type') ?? '') || /^\d{3} \s*</.test(message)) {
-    return `the server answered ${status ?? 'the request'} with a page instead of JSON; ${lookAt}`
-  }
+  const page = pageInstead(headers?.get('content-type'), message, status)
+  if (page !== null) return page
   if (status === 404 && !code) return `${message}; ${lookAt}`
   const index = /^tools\[(\d+)\]/.exec(param ?? '')?.[1]
   const named = index === undefined ? undefined : tools[Number(index)]
   return named ? `the tool "${named.name}" was refused: ${message}` : message
 }
-
-const lookAt = 'is baseURL right, and is there a proxy on the way?'
 
 /** The class of an answer by its status, the codes its body names, and, where both are vague, its words. */
 export function classOf(status: number | undefined, codes: readonly unknown[], message: string): FailureClass {
