@@ -115,30 +115,30 @@ export interface NewApproval {
 export interface TurnCommit {
   readonly at: number
   /** Appended to the session in this order. */
-  readonly messages?: readonly NewMessage[]
+  readonly messages?: readonly NewMessage[] | undefined
   /** Event lines to append to the turn's log, each ending in a newline. */
-  readonly log?: string
-  readonly toolCalls?: readonly NewToolCall[]
+  readonly log?: string | undefined
+  readonly toolCalls?: readonly NewToolCall[] | undefined
   /** Of this turn, or of an earlier one of the same session whose call this turn carries out. */
-  readonly toolCallEnds?: readonly ToolCallEnd[]
-  readonly approvals?: readonly NewApproval[]
+  readonly toolCallEnds?: readonly ToolCallEnd[] | undefined
+  readonly approvals?: readonly NewApproval[] | undefined
   /**
    * New status. A settled one, or `waiting`, gives up the lease; a settled one also starts the session's next turn, and
    * `failed` and `cancelled` cancel the turn's pending approvals.
    */
-  readonly status?: Exclude<TurnStatus, 'queued'>
-  readonly selection?: Selection
-  readonly context?: readonly ContextSegment[]
-  readonly model?: string
-  readonly steps?: number
-  readonly usage?: Usage
-  readonly cost?: number | null
-  readonly error?: TurnError | null
+  readonly status?: Exclude<TurnStatus, 'queued'> | undefined
+  readonly selection?: Selection | undefined
+  readonly context?: readonly ContextSegment[] | undefined
+  readonly model?: string | undefined
+  readonly steps?: number | undefined
+  readonly usage?: Usage | undefined
+  readonly cost?: number | null | undefined
+  readonly error?: TurnError | null | undefined
   /** Model calls that have ended: written to the ledger and its roll-ups. */
-  readonly ledger?: readonly LedgerEntry[]
-  readonly settlements?: readonly Settlement[]
+  readonly ledger?: readonly LedgerEntry[] | undefined
+  readonly settlements?: readonly Settlement[] | undefined
   /** For the step that comes next. Set aside after the settlements, when every budget has room. */
-  readonly reservation?: Reservation
+  readonly reservation?: Reservation | undefined
 }
 
 export interface Committed {

@@ -101,18 +101,28 @@ export class TurnRun {
   ): Promise<Committed> {
     const { clock, history, live, started, store } = this.input
     const { messages = [], status } = change
-    const full: { -readonly [Key in keyof TurnCommit]: TurnCommit[Key] } = {
-      ...change,
-      ...this.costs.take(status !== undefined),
+    const { ledger, settlements } = this.costs.take(status !== undefined)
+    const selection = this.#attempted ? (this.#selection ?? undefined) : undefined
+    const context = this.segments.length > 0 ? this.segments : undefined
+    const full: Required<TurnCommit> = {
       at: clock.now(),
+      messages,
       log: live.takeLog(),
+      toolCalls: change.toolCalls,
+      toolCallEnds: change.toolCallEnds,
+      approvals: change.approvals,
+      status,
+      selection,
+      context,
+      model: this.model ?? undefined,
       steps: this.steps,
       usage: this.usage,
       cost: this.costs.total,
+      error: change.error,
+      ledger,
+      settlements,
+      reservation: change.reservation,
     }
-    if (this.model !== null) full.model = this.model
-    if (this.segments.length > 0) full.context = this.segments
-    if (this.#attempted && this.#selection !== null) full.selection = this.#selection
     let committed: Committed
     try {
       committed = await store.commit(started.lease, full)

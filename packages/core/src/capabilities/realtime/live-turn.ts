@@ -84,12 +84,18 @@ export class LiveTurn {
     this.#append(event)
   }
 
-  /** Numbers an event and adds it to the log, but shows it only after `publish`: what readers see is stored. */
+  /**
+   * Makes an event of `body`, which is not to be used again, and adds it to the log. It is shown only after `publish`:
+   * what readers see is stored.
+   */
   stage(body: TurnEventBody): void {
-    this.#sequence += 1
     this.#close()
-    this.#lines += line(this.#sequence, body)
-    this.#staged.push({ ...body, turn: this.id, sequence: this.#sequence })
+    this.#sequence += 1
+    const event = body as { -readonly [Key in keyof TurnEvent]: TurnEvent[Key] } & TurnEventBody
+    event.sequence = this.#sequence
+    this.#lines += line(event)
+    event.turn = this.id
+    this.#staged.push(event)
   }
 
   /** The lines the store does not have yet. Taken once. */
@@ -222,13 +228,13 @@ export class LiveTurn {
     const waiting = this.#waiting
     let left = 0
     for (const settle of waiting) if (!settle()) waiting[left++] = settle
-    waiting.length = left
+    if (left < waiting.length) waiting.length = left
   }
 
   #close(): void {
     if (!this.#open) return
     const { sequence, type, step, text } = this.#open
-    this.#lines += line(sequence, { type, step, text })
+    this.#lines += line({ sequence, type, step, text })
     this.#open = null
   }
 

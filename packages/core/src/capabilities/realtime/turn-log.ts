@@ -12,8 +12,7 @@ export const restOf = (event: TurnEvent, position: number): TurnEvent =>
     : event
 
 /** A log line names no turn: the row it is in does. */
-export const line = (sequence: number, body: TurnEventBody): string =>
-  `{"sequence":${sequence},${JSON.stringify(body).slice(1)}\n`
+export const line = (event: TurnEventBody & { readonly sequence: number }): string => `${JSON.stringify(event)}\n`
 
 /** Reads a stored log back, from after a position. A piece that was stored twice is read once. */
 export function* replay(turn: string, log: string, after: number): Generator<TurnEvent> {
