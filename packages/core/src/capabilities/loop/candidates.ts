@@ -6,24 +6,13 @@ import {
   type Model,
   ModelFailure,
   modelErrors,
-  type ProviderGate,
 } from '../models/index.ts'
 import type { ModelAttempt } from '../sessions/index.ts'
 import { CallRefused, NotRecorded } from './errors.ts'
 import { pause } from './pause.ts'
-import { type AttemptInput, runAttempt, type StepResult } from './step.ts'
-
-export interface StepInput extends AttemptInput {
-  /** Best first. */
-  readonly candidates: readonly Model[]
-  readonly gate: ProviderGate
-  /** Milliseconds the turn may run at a stretch. */
-  readonly turnMs: number
-  /** Told of every failed attempt. */
-  failed(model: Model, failure: ModelFailure): void
-  /** Told of what did not go well at once, and what did after it. */
-  attempted(attempt: ModelAttempt): void
-}
+import { runAttempt } from './step.ts'
+import type { StepResult } from './step-result.ts'
+import type { TurnRun } from './turn-run.ts'
 
 /** Trying the same model again may help. */
 const worthRetrying: ReadonlySet<FailureClass> = new Set([
@@ -43,27 +32,28 @@ type Skip = 'breaker-open' | 'probe-running' | 'over-capacity' | 'rate-limited'
  * with `step.restarted`. Throws the last `ModelFailure`, `MODEL_UNAVAILABLE` when none could be called, `CallRefused` when
  * one may not be made, or the abort reason.
  */
-export async function runStep(input: StepInput): Promise<StepResult> {
-  const run = new Candidates(input)
+export async function runStep(run: TurnRun, step: number): Promise<StepResult> {
+  const candidates = new Candidates(run, step)
   let full: Model[] | undefined
-  for (const model of input.candidates) {
-    if (run.mustWait(model)) {
+  for (const model of run.input.candidates) {
+    if (candidates.mustWait(model)) {
       full ??= []
       full.push(model)
       continue
     }
-    const result = await run.tryModel(model)
+    const result = await candidates.tryModel(model)
     if (result) return result
   }
   for (const model of full ?? []) {
-    const result = (await run.waitFor(model)) ? await run.tryModel(model) : null
+    const result = (await candidates.waitFor(model)) ? await candidates.tryModel(model) : null
     if (result) return result
   }
-  throw run.failure()
+  throw candidates.failure()
 }
 
 class Candidates {
-  readonly #input: StepInput
+  readonly #run: TurnRun
+  readonly #step: number
   #last: ModelFailure | undefined
   #begun = false
   #troubled = false
@@ -71,13 +61,14 @@ class Candidates {
   #soonest: number | null = null
   readonly #skipped: { model: string; reason: Skip }[] = []
 
-  constructor(input: StepInput) {
-    this.#input = input
+  constructor(run: TurnRun, step: number) {
+    this.#run = run
+    this.#step = step
   }
 
   /** True for a model that is not to be called now, by its limits or its provider's wish. */
   mustWait(model: Model): boolean {
-    const { meter } = this.#input
+    const { meter } = this.#run.services.models
     const held = meter.heldFor(model)
     if (held === 0 && meter.fullFor(model) === 0) return false
     this.#skip(model, held > 0 ? 'rate-limited' : 'over-capacity', null)
@@ -86,7 +77,8 @@ class Candidates {
 
   /** Waits until a model may be called, unless that is too long. */
   async waitFor(model: Model): Promise<boolean> {
-    const { clock, limits, meter, signal } = this.#input
+    const { clock, limits, models } = this.#run.services
+    const { meter } = models
     let left = limits.longestWaitMs
     for (;;) {
       const wait = Math.max(meter.heldFor(model), meter.fullFor(model))
@@ -96,13 +88,14 @@ class Candidates {
         return false
       }
       left -= wait
-      await pause(clock, wait, signal)
+      await pause(clock, wait, this.#run.input.signal)
     }
   }
 
   /** Null when it may not be called, or has failed in a way that another model may not. */
   async tryModel(model: Model): Promise<StepResult | null> {
-    const { clock, gate, limits, meter, signal } = this.#input
+    const { clock, gate, limits, models } = this.#run.services
+    const { signal } = this.#run.input
     for (let attempt = 1; attempt <= limits.attempts; attempt += 1) {
       signal.throwIfAborted()
       const answer = gate.admit(model.prefix)
@@ -119,8 +112,8 @@ class Candidates {
       this.#begin(model)
       const at = clock.now()
       try {
-        const result = await runAttempt(this.#input, model)
-        meter.answered(model, result.usage)
+        const result = await runAttempt(this.#run, this.#step, model)
+        models.meter.answered(model, result.usage)
         const told = gate.succeeded(model.prefix, admission)
         if (told !== undefined) await told
         if (this.#troubled) this.#note(model, 'answered', null, at)
@@ -147,8 +140,9 @@ class Candidates {
   }
 
   #begin(model: Model): void {
-    const { clock, live, step } = this.#input
-    if (!this.#begun) live.stage({ type: 'step.started', step, model: model.id, at: clock.now() })
+    const { live } = this.#run.input
+    const step = this.#step
+    if (!this.#begun) live.stage({ type: 'step.started', step, model: model.id, at: this.#run.services.clock.now() })
     else live.stage({ type: 'step.restarted', step, model: model.id, reason: this.#last?.failure ?? 'server' })
     this.#begun = true
     live.publish()
@@ -156,7 +150,8 @@ class Candidates {
 
   /** Tells everybody who has to know. Throws what is no failure of the model. */
   async #failed(model: Model, admission: Admission, error: unknown, at: number): Promise<ModelFailure> {
-    const { clock, gate, meter, signal, turnMs } = this.#input
+    const { clock, gate, models, report } = this.#run.services
+    const { signal, turnMs } = this.#run.input
     const unsent = error instanceof CallRefused
     if (signal.aborted || unsent || error instanceof NotRecorded) {
       const timedOut = isKeelsonError(signal.reason) && signal.reason.code === 'TURN_TIMEOUT'
@@ -173,8 +168,8 @@ class Candidates {
     }
     const failure = failureOf(error)
     this.#last = failure
-    meter.failed(model, failure)
-    this.#input.failed(model, failure)
+    models.meter.failed(model, failure)
+    report(failure, `model ${model.id}`)
     this.#note(model, 'failed', failure.failure, at)
     await gate.failed(model.prefix, admission, failure)
     signal.throwIfAborted()
@@ -184,7 +179,7 @@ class Candidates {
   #skip(model: Model, reason: Skip, retryAfterMs: number | null): void {
     if (retryAfterMs !== null) this.#hint(retryAfterMs)
     this.#skipped.push({ model: model.id, reason })
-    this.#note(model, 'skipped', reason, this.#input.clock.now())
+    this.#note(model, 'skipped', reason, this.#run.services.clock.now())
   }
 
   #hint(waitMs: number): void {
@@ -192,9 +187,9 @@ class Candidates {
   }
 
   #note(model: Model, outcome: ModelAttempt['outcome'], reason: string | null, at: number): void {
-    const { attempted, clock, step } = this.#input
+    const durationMs = Math.max(0, this.#run.services.clock.now() - at)
     this.#troubled = true
-    attempted({ step, model: model.id, outcome, reason, at, durationMs: Math.max(0, clock.now() - at) })
+    this.#run.attempted({ step: this.#step, model: model.id, outcome, reason, at, durationMs })
   }
 }
 

@@ -15,7 +15,7 @@ import {
   toolHash,
 } from '../tools/index.ts'
 import type { TurnLimits } from './limits.ts'
-import type { StepCall } from './step.ts'
+import type { StepCall } from './step-result.ts'
 import type { NewApproval, NewToolCall } from './store.ts'
 
 /** A call after validation and policy: what will be stored, and what is needed to run it. */

@@ -178,21 +178,21 @@ export class HistoryCache {
   }
 
   /** The history up to `lastSequence`. Reads only what is newer than what is here, and not `newest` if it is given. */
-  async load(reach: Reach, session: string, lastSequence: number, newest?: StoredMessage): Promise<History> {
+  load(reach: Reach, session: string, lastSequence: number, newest?: StoredMessage): History | Promise<History> {
     const cached = this.#take(session)
     const history = cached && cached.lastSequence <= lastSequence ? cached : new History()
     if (newest && history.lastSequence === newest.sequence - 1) history.add(newest)
-    if (history.lastSequence < lastSequence) await this.read(history, reach, session, lastSequence)
-    return history
+    return history.lastSequence < lastSequence ? this.read(history, reach, session, lastSequence) : history
   }
 
   /** Adds what is stored after the end of a history. */
-  async read(history: History, reach: Reach, session: string, lastSequence: number): Promise<void> {
+  async read(history: History, reach: Reach, session: string, lastSequence: number): Promise<History> {
     while (history.lastSequence < lastSequence) {
       const newer = await this.#store.messages(reach, session, { after: history.lastSequence, limit: pageSize })
       for (const message of newer) history.add(message)
       if (newer.length < pageSize) break
     }
+    return history
   }
 
   /** Hands a history back after use. A caller that took it alone may have added to it. */

@@ -4,7 +4,7 @@ import { type NewMessage, textOf } from '../sessions/index.ts'
 import type { Checked } from '../tools/index.ts'
 import { loopErrors } from './errors.ts'
 import { unlessAborted } from './pause.ts'
-import type { StepResult } from './step.ts'
+import type { StepResult } from './step-result.ts'
 import type { TurnOutcome } from './turn-handle.ts'
 import type { TurnRun } from './turn-run.ts'
 

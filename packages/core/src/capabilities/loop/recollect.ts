@@ -1,7 +1,8 @@
 import type { Agent } from '../agents/index.ts'
-import type { Memory, Recalled } from '../memory/index.ts'
+import type { Recalled } from '../memory/index.ts'
 import type { ModelMessage } from '../models/index.ts'
 import { textOf } from '../sessions/index.ts'
+import type { LoopDependencies } from './dependencies.ts'
 import type { History } from './history.ts'
 import { unlessAborted } from './pause.ts'
 import type { StartedTurn } from './store.ts'
@@ -18,24 +19,18 @@ export interface Recollection {
 interface RecollectInput {
   readonly agent: Agent
   readonly history: History
-  readonly memory: Memory
   readonly signal: AbortSignal
   readonly started: StartedTurn
-  report(error: unknown, where: string): void
 }
 
 /**
  * Recalls what bears on the message of a turn. It goes with that message, behind everything a provider may have cached.
  * Null when there is nothing; a memory that cannot be read does not fail the turn.
  */
-export async function recollect({
-  agent,
-  history,
-  memory,
-  report,
-  signal,
-  started,
-}: RecollectInput): Promise<Recollection | null> {
+export async function recollect(
+  { memory, report }: Pick<LoopDependencies, 'memory' | 'report'>,
+  { agent, history, signal, started }: RecollectInput,
+): Promise<Recollection | null> {
   const { id, input, subject, tenant } = started.turn
   if (agent.recall === null) return null
   let recalled: Recalled | null

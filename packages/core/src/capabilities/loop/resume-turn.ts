@@ -7,6 +7,9 @@ import type { Committed } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
 import { deferredText, executeInput, finishStep, stageEnd } from './use-tools.ts'
 
+/** More than one turn can ask for. */
+const mostApprovals = 10_000
+
 /** What a person says of calls whose outcome nobody knows. */
 export type OutcomeDecision = 'retry' | 'done' | 'failed'
 
@@ -28,11 +31,13 @@ type Fate =
  * if its tool is idempotent; of a safe one the model is told that its outcome is unknown; any other interrupts the turn.
  */
 export async function settleLeftover(run: TurnRun, { toolCalls, decision }: Leftover): Promise<Committed | null> {
-  const { clock, history, live, signal, started } = run.input
+  const { approvals: questions, clock } = run.services
+  const { history, live, signal, started } = run.input
   const unanswered = history.unanswered(started.turn.id)
   const calls = toolCalls.filter(({ call, step }) => step === run.steps && unanswered.has(call))
   if (calls.length === 0) return null
-  const approvals = new Map((await run.input.approvals()).map((approval) => [approval.toolCall, approval]))
+  const asked = await questions.list(run.reach, { limit: mostApprovals, offset: 0 }, { turn: started.turn.id })
+  const approvals = new Map(asked.map((approval) => [approval.toolCall, approval]))
   const deciding = calls.map((call) => fateOf(run, call, approvals.get(call.id), decision))
   const fates = await unlessAborted(Promise.all(deciding), signal)
 
@@ -84,14 +89,15 @@ function stageDecision({ input: { live, started } }: TurnRun, call: string, { id
  * step, without a model. Null when the turn is not one.
  */
 export async function startApproved(run: TurnRun): Promise<Committed | null> {
-  const { agent, clock, live, newId, signal, started } = run.input
+  const { approvals, clock, newId, report } = run.services
+  const { agent, live, signal, started } = run.input
   const { turn } = started
   const part = turn.input.find((candidate) => candidate.type === 'tool-call')
   if (turn.options.continues === null || run.steps > 0 || !part) return null
-  const approval = (await run.input.approvedBy(turn.options.continues)) ?? undefined
+  const approval = (await approvals.get(run.reach, turn.options.continues)) ?? undefined
   signal.throwIfAborted()
   const tool = agent.tools.find(({ name }) => name === part.tool)
-  const args = tool && (await unlessAborted(checkArguments(tool, part.arguments, run.input.report), signal))
+  const args = tool && (await unlessAborted(checkArguments(tool, part.arguments, report), signal))
   const approved =
     approval?.status === 'approved' &&
     approval.session === turn.session &&
@@ -157,7 +163,8 @@ async function fateOf(
   approval: Approval | undefined,
   decision: OutcomeDecision | null,
 ): Promise<Fate> {
-  const { agent, clock } = run.input
+  const { clock, report } = run.services
+  const { agent } = run.input
   const ended = (status: CallEnd['status'], output: CallEnd['output'], stored = false): Fate => ({
     kind: 'end',
     stored,
@@ -178,7 +185,7 @@ async function fateOf(
     if (hasChanged(tool, call)) {
       return { kind: 'stop', id: call.id, why: `the schema of the tool ${call.tool} has changed since it was called` }
     }
-    const args = await checkArguments(tool, call.arguments, run.input.report)
+    const args = await checkArguments(tool, call.arguments, report)
     if (!args.ok) return { kind: 'stop', id: call.id, why: `the tool ${call.tool} has changed: ${args.problem}` }
     return { kind: 'run', input: executeInput(run, call, tool, args.value) }
   }

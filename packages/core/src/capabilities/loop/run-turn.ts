@@ -2,12 +2,11 @@ import { isKeelsonError, toKeelsonError } from '../../kernel/errors.ts'
 import { isModelFailure, noUsage } from '../models/index.ts'
 import type { NewMessage, TurnError } from '../sessions/index.ts'
 import { runStep } from './candidates.ts'
-import { assemble } from './context.ts'
 import { CallRefused, loopErrors, NotRecorded } from './errors.ts'
 import { refuseAnswer } from './output.ts'
 import { recollect } from './recollect.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
-import type { StepResult } from './step.ts'
+import type { StepResult } from './step-result.ts'
 import type { Committed, StartedTurn } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
 import { answerParts, useTools } from './use-tools.ts'
@@ -26,7 +25,7 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
       if (paused) return paused.next
     }
     if (run.input.started.turn.options.continues !== null) await startApproved(run)
-    if (run.input.agent.recall !== null) run.recollection = await recollect(run.input)
+    if (run.input.agent.recall !== null) run.recollection = await recollect(run.services, run.input)
     for (;;) {
       const paused = await takeStep(run)
       if (paused) return paused.next
@@ -42,33 +41,11 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
 
 /** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
 async function takeStep(run: TurnRun): Promise<Committed | null> {
-  const { agent, candidates, clock, gate, history, limits, live, models, signal, turnMs } = run.input
+  const { agent, live, signal, started } = run.input
   signal.throwIfAborted()
   if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
   const step = run.steps + 1
-  const result = await runStep({
-    step,
-    candidates,
-    gate,
-    meter: models.meter,
-    providerOf: (model) => models.providerOf(model, run.input.started.turn.tenant),
-    turnMs,
-    live,
-    limits,
-    clock,
-    signal,
-    request(model) {
-      const { request, segments } = assemble(agent, model, history, run.recollection)
-      run.segments = segments
-      return request
-    },
-    reserve: (model, request) => run.costs.begin(step, model, request, run.segments),
-    cut: (said) => run.costs.cut(said),
-    paid: (result) => run.costs.finished(result),
-    flush: () => run.flush(),
-    failed: (model, failure) => run.input.report(failure, `model ${model.id}`),
-    attempted: (attempt) => run.attempted(attempt),
-  })
+  const result = await runStep(run, step)
   const cost = run.count(result)
   live.stage({
     type: 'step.finished',
@@ -77,17 +54,17 @@ async function takeStep(run: TurnRun): Promise<Committed | null> {
     reason: result.reason,
     usage: result.usage,
     cost,
-    at: clock.now(),
+    at: run.services.clock.now(),
   })
   if (result.calls.length === 0) return await completed(run, result)
-  const { maxToolRounds } = run.input.started.turn.options
+  const { maxToolRounds } = started.turn.options
   if (maxToolRounds !== undefined && step > maxToolRounds) throw loopErrors.STEP_LIMIT({ details: { maxToolRounds } })
   return await useTools(run, step, result)
 }
 
 /** Null when the answer was refused and the model is asked again. */
 async function completed(run: TurnRun, result: StepResult): Promise<Committed | null> {
-  const { agent, clock, live } = run.input
+  const { agent, live } = run.input
   const message = run.message('assistant', answerParts(result), result.usage)
   const refused = agent.output === null ? null : await refuseAnswer(run, result, message)
   if (refused !== null) return refused === 'asked-again' ? null : await failed(run, refused, message)
@@ -98,18 +75,19 @@ async function completed(run: TurnRun, result: StepResult): Promise<Committed | 
     steps: run.steps,
     usage: run.usage,
     cost: run.costs.total,
-    at: clock.now(),
+    at: run.services.clock.now(),
   })
   return await run.commit({ status: 'completed', messages: [message], error: null })
 }
 
 /** `answer`: what the model had said, when the turn fails because of it. */
 async function failed(run: TurnRun, thrown: unknown, answer: NewMessage | null = null): Promise<Committed> {
-  const { clock, live, started } = run.input
+  const { clock, report } = run.services
+  const { live, started } = run.input
   const refused = thrown instanceof CallRefused
   const cause = refused ? thrown.cause : thrown
   const error = describe(cause)
-  if (!isModelFailure(cause) && toKeelsonError(cause).kind === 'internal') run.input.report(cause, 'turn')
+  if (!isModelFailure(cause) && toKeelsonError(cause).kind === 'internal') report(cause, 'turn')
   // No model was asked: to say that none has answered would be wrong.
   const reply = refused ? null : started.turn.options.failureReply
   const messages = answer === null ? [] : [answer]
@@ -127,11 +105,11 @@ async function failed(run: TurnRun, thrown: unknown, answer: NewMessage | null =
 }
 
 async function cancelled(run: TurnRun): Promise<Committed> {
-  run.input.live.stage({ type: 'turn.cancelled', at: run.input.clock.now() })
+  run.input.live.stage({ type: 'turn.cancelled', at: run.services.clock.now() })
   return await run.commit({ status: 'cancelled', toolCallEnds: givenUp(run, 'cancelled') })
 }
 
-const givenUp = ({ input: { clock }, open }: TurnRun, why: string) =>
+const givenUp = ({ services: { clock }, open }: TurnRun, why: string) =>
   [...open].map((id) => ({ id, status: 'unknown', output: why, endedAt: clock.now() }) as const)
 
 function describe(cause: unknown): TurnError {

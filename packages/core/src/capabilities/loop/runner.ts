@@ -3,14 +3,13 @@ import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
 import { released } from '../costs/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { TurnEventBody } from '../sessions/index.ts'
-import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors, NotRecorded } from './errors.ts'
-import type { History, HistoryCache } from './history.ts'
-import { prepareTurn } from './prepare.ts'
+import { History } from './history.ts'
+import { prepareTurn, type TurnPlan } from './prepare.ts'
 import type { Leftover, OutcomeDecision } from './resume-turn.ts'
 import { runTurn } from './run-turn.ts'
 import type { ResumedTurn, StartedTurn } from './store.ts'
-import { TurnRun } from './turn-run.ts'
+import { type RunServices, TurnRun } from './turn-run.ts'
 
 /** A turn that could not be recorded is tried again after this; doubles up to a minute. */
 const firstRetryMs = 1_000
@@ -19,8 +18,6 @@ const longestRetryMs = 60_000
 const mostRetries = 5
 const internal = { error: { code: 'INTERNAL', message: 'internal error' } } as const
 const takeOverBatch = 50
-/** More than one turn can ask for. */
-const mostApprovals = 10_000
 
 type ResumeReason = Extract<TurnEventBody, { type: 'turn.resumed' }>['reason']
 
@@ -36,13 +33,13 @@ interface Resumption {
 interface Running {
   readonly aborter: AbortController
   readonly toolAborter: AbortController
-  readonly done: Promise<void>
+  done: Promise<void> | undefined
 }
 
 /** The turns that run in this process. */
 export interface Runner {
-  /** Begins to run a turn under its lease; its events come from what is returned. */
-  launch(started: StartedTurn, resumption: Resumption | null): LiveTurn
+  /** Begins to run a turn under its lease; its events come from what is returned. `plan`: what it was accepted with. */
+  launch(started: StartedTurn, resumption: Resumption | null, plan?: TurnPlan): LiveTurn
   /** Goes on with a turn that waits or was interrupted. False when it cannot be had. */
   resume(turn: string, reason: ResumeReason, decision: OutcomeDecision | null): Promise<boolean>
   /** Takes the turns of dead instances over, and starts what waits in free sessions. */
@@ -58,8 +55,8 @@ export interface Runner {
   stop(graceMs: number): Promise<void>
 }
 
-export function createRunner(dependencies: LoopDependencies & { readonly histories: HistoryCache }): Runner {
-  const { approvals, clock, histories, instance, realtime, report, store } = dependencies
+export function createRunner(services: RunServices): Runner {
+  const { approvals, clock, histories, instance, limits, realtime, report, store } = services
   const running = new Map<string, Running>()
   /** Turns whose lease is asked for, and whether they were cancelled meanwhile. */
   const claimed = new Map<string, { cancelled: boolean; readonly settled: Promise<false> }>()
@@ -68,15 +65,15 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
   const stopping = new AbortController()
   const isGivenUp = (turn: string) => (unrecorded.get(turn) ?? 0) > mostRetries
 
-  function launch(started: StartedTurn, resumption: Resumption | null): LiveTurn {
+  function launch(started: StartedTurn, resumption: Resumption | null, plan: TurnPlan | null = null): LiveTurn {
     const { id } = started.turn
     const epoch = resumption?.reason === 'takeover' ? started.lease.epoch : 0
     const live = realtime.open(started.turn, resumption?.stored, epoch)
-    const [aborter, toolAborter] = [new AbortController(), new AbortController()]
-    const done = run(started, resumption, live, aborter.signal, toolAborter.signal)
-    running.set(id, { aborter, toolAborter, done })
-    if (stopping.signal.aborted) aborter.abort(loopErrors.RUNTIME_STOPPED())
+    const here: Running = { aborter: new AbortController(), toolAborter: new AbortController(), done: undefined }
+    running.set(id, here)
+    if (stopping.signal.aborted) here.aborter.abort(loopErrors.RUNTIME_STOPPED())
     if (started.turn.cancelRequested) cancel(id)
+    here.done = run(started, resumption, plan, live, here)
     return live
   }
 
@@ -95,11 +92,12 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
   async function run(
     started: StartedTurn,
     resumption: Resumption | null,
+    plan: TurnPlan | null,
     live: LiveTurn,
-    signal: AbortSignal,
-    toolSignal: AbortSignal,
+    { aborter: { signal }, toolAborter }: Running,
   ) {
     const { turn, lease, lastSequence } = started
+    const { id, input: parts } = turn
     const reach = { tenant: turn.tenant, subject: turn.subject }
     let next: StartedTurn | null = null
     let waits = false
@@ -113,37 +111,38 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           : { type: 'turn.started', session: turn.session, agent: turn.agent, at },
       )
       live.publish()
-      const setup = isGivenUp(turn.id) ? internal : await prepareTurn(dependencies, turn, signal)
-      if ('error' in setup) {
-        live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
+      const prepared = isGivenUp(id) ? internal : prepareTurn(services, turn, plan, signal)
+      const ready = prepared instanceof Promise ? await prepared : prepared
+      if ('error' in ready) {
+        const { error } = ready
+        live.stage({ type: 'turn.failed', error, message: null, at })
         const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
         const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
         const settlements = started.reservation ? [released(started.reservation)] : []
-        const { error } = setup
         const change = { at, status: 'failed', error, log: live.takeLog(), toolCallEnds, settlements } as const
         next = (await store.commit(lease, change)).next
         live.publish()
       } else {
         // What was just accepted is known; only an older tail has to be read.
-        const { id, input: parts } = turn
         const newest = resumption ? undefined : { sequence: lastSequence, turn: id, role: 'user' as const, parts }
-        const loaded = await histories.load(reach, turn.session, lastSequence, newest)
-        history = loaded
-        cancelTimer = clock.after(setup.turnMs, () =>
-          end(id, loopErrors.TURN_TIMEOUT({ message: `the turn took more than ${setup.turnMs} ms` })),
+        const loaded = histories.load(reach, turn.session, lastSequence, newest)
+        history = loaded instanceof History ? loaded : await loaded
+        const turnMs = turn.options.turnMs ?? limits.turnMs
+        cancelTimer = clock.after(turnMs, () =>
+          end(id, loopErrors.TURN_TIMEOUT({ message: `the turn took more than ${turnMs} ms` })),
         )
-        const turnRun = new TurnRun({
-          ...dependencies,
-          ...setup,
+        const { agent, budgets, candidates } = ready
+        const turnRun = new TurnRun(services, {
+          agent,
+          budgets,
+          candidates,
           started,
-          history: loaded,
+          turnMs,
+          history,
           live,
           signal,
-          toolSignal,
+          toolAborter,
           stopping: stopping.signal,
-          approvals: () => approvals.list(reach, { limit: mostApprovals, offset: 0 }, { turn: id }),
-          approvedBy: (approval) => approvals.get(reach, approval),
-          catchUp: (sequence) => histories.read(loaded, reach, turn.session, sequence),
           cancel: () => cancel(id),
         })
         next = await runTurn(turnRun, resumption?.leftover ?? null)
@@ -160,7 +159,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
       }
     } finally {
       cancelTimer()
-      dependencies.release(turn.id)
+      services.release(turn.id)
       if (history) histories.keep(turn.session, history)
       live.end()
       realtime.close(live)
@@ -193,7 +192,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
 
   const launchResumed = (resumed: ResumedTurn, reason: ResumeReason, decision: OutcomeDecision | null) => {
     const { crossings = [], logSequence: stored, toolCalls, turn } = resumed
-    dependencies.crossed(crossings)
+    services.crossed(crossings)
     launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
   }
 

@@ -13,6 +13,7 @@ import { HistoryCache } from './history.ts'
 import { checkTurnMs } from './limits.ts'
 import { checkMessage } from './message.ts'
 import { outputOf } from './output.ts'
+import type { TurnPlan } from './prepare.ts'
 import { refusalOf } from './refusals.ts'
 import { createRunner, type Runner } from './runner.ts'
 import type { Accepted, NewTurn } from './store.ts'
@@ -58,17 +59,20 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   ): Promise<AcceptedTurn> {
     const starting = ready()
     if (starting !== undefined) await starting
-    const decided =
-      options.beforeQueue && (await takeAsDecision(context, options, dependencies, (id) => cancel(context, { id })))
-    if (decided) return decided
+    if (options.beforeQueue !== undefined) {
+      const decided = await takeAsDecision(context, options, dependencies, (id) => cancel(context, { id }))
+      if (decided) return decided
+    }
     const active = config.active(context.principal.tenant)
     // Without a wait while it is in memory: every turn comes by here.
     const { content, generation } = active instanceof Promise ? await active : active
     const agent = agents.within(content).find(agentId)
     const input = checkMessage(options, limits, continues !== null)
-    const target = await targetOf(dependencies, context, agent, options, needsOf(agent, inputBytes(input)))
-    const pinned = { generation, budgets: known.within(context.principal.tenant, content) }
-    return outcomeOf(await offer(context.principal, pinned, input, options, continues, target))
+    const found = targetOf(dependencies, context, agent, options, needsOf(agent, inputBytes(input)))
+    const target = found instanceof Promise ? await found : found
+    const budgets = known.within(context.principal.tenant, content)
+    const plan = { agent, budgets, candidates: target.candidates }
+    return outcomeOf(await offer(context.principal, { generation, budgets }, input, options, continues, target), plan)
   }
 
   function offer(
@@ -86,8 +90,6 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     // An approved call is carried out once, whoever asks.
     const key =
       continues !== null ? `approval:${continues}` : idempotencyKey === undefined ? null : `key:${idempotencyKey}`
-    // Of what was asked for, not of what it led to: repeated later, it might lead to another session.
-    const hash = JSON.stringify([options.session ?? null, options.scope ?? null, inputHash])
     const createdAt = clock.now()
     const turn: NewTurn = {
       id: newId(),
@@ -120,8 +122,10 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         maxQueued: limits.queuedTurns,
         inputHash,
         refuseDuplicateSince: window === undefined ? null : createdAt - window,
-        idempotency: key === null ? null : { key, hash },
-        ...reservationFor({ ...turn, tenant, subject }, budgets, target, options.session === undefined),
+        idempotency: key === null ? null : { key, hash: requestHash(options, inputHash) },
+        ...(budgets.length === 0
+          ? undefined
+          : reservationFor({ ...turn, tenant, subject }, budgets, target, options.session === undefined)),
       },
     )
   }
@@ -133,7 +137,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
   function reservationFor(
     turn: NewTurn & Owner,
     budgets: readonly Budget[],
-    { agent, model, newSession }: Target,
+    { agent, candidates: [model], newSession }: Target,
     unnamed: boolean,
   ) {
     const reservation = model && firstReservation(accounting, subjectOf(turn, 1, budgets), agent, model, turn.input)
@@ -142,10 +146,10 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     return newSession === null || !unnamed ? { budgets: windows } : { budgets: windows, reservation }
   }
 
-  function outcomeOf(accepted: Accepted): AcceptedTurn {
+  function outcomeOf(accepted: Accepted, plan: TurnPlan): AcceptedTurn {
     switch (accepted.outcome) {
       case 'started':
-        return { turn: accepted.started.turn, live: runner.launch(accepted.started, null), repeated: false }
+        return { turn: accepted.started.turn, live: runner.launch(accepted.started, null, plan), repeated: false }
       case 'queued':
       case 'repeated':
         return { turn: accepted.turn, live: null, repeated: accepted.outcome === 'repeated' }
@@ -207,6 +211,10 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     },
   }
 }
+
+/** Of what was asked for, not of what it led to: repeated later, it might lead to another session. */
+const requestHash = ({ session, scope }: RunOptions, inputHash: string): string =>
+  JSON.stringify([session ?? null, scope ?? null, inputHash])
 
 const inputBytes = (input: readonly Part[]): number =>
   input.reduce((sum, part) => (part.type === 'text' ? sum + utf8Length(part.modelText ?? part.text) : sum), 0)

@@ -1,69 +1,20 @@
-import type { Clock } from '../../kernel/clock.ts'
-import {
-  type CapacityMeter,
-  type Model,
-  ModelFailure,
-  type ModelPart,
-  type ModelRequest,
-  noUsage,
-  type Provider,
-} from '../models/index.ts'
-import type { LiveTurn } from '../realtime/index.ts'
-import type { FinishReason, Part, Usage } from '../sessions/index.ts'
-import type { TurnLimits } from './limits.ts'
+import { type Model, ModelFailure, type ModelPart, noUsage } from '../models/index.ts'
 import { checkPart, lengthOf } from './model-part.ts'
-
-export interface StepCall {
-  readonly call: string
-  readonly tool: string
-  readonly arguments: string
-}
-
-type Thought = Extract<Part, { type: 'reasoning' }>
-
-export interface StepResult {
-  readonly model: Model
-  readonly text: string
-  readonly thoughts: readonly Thought[]
-  readonly calls: readonly StepCall[]
-  readonly reason: FinishReason
-  readonly usage: Usage
-}
-
-/** What one call needs. */
-export interface AttemptInput {
-  readonly step: number
-  /** May throw `context-too-long` for a model with a small window. */
-  request(model: Model): ModelRequest
-  /** Who answers: the model's provider, with the key of the turn's tenant if it has set one. */
-  providerOf(model: Model): Provider | Promise<Provider>
-  /** Sets money aside for one attempt. Rejects with `CallRefused`; undefined when there is nothing to wait for. */
-  reserve(model: Model, request: ModelRequest): Promise<void> | undefined
-  /** The attempt came to nothing after it had said so many characters. */
-  cut(said: number): void
-  /** The attempt was answered. Returns the result with a usage that can be counted, whatever the provider says. */
-  paid(result: StepResult): StepResult
-  readonly meter: CapacityMeter
-  readonly live: LiveTurn
-  readonly limits: TurnLimits
-  readonly clock: Clock
-  /** Aborted by cancel, by the turn's time limit and by shut-down. */
-  readonly signal: AbortSignal
-  /** Stores what the step has said so far. */
-  flush(): Promise<void>
-}
+import type { StepCall, StepResult, Thought } from './step-result.ts'
+import type { TurnRun } from './turn-run.ts'
 
 /**
  * One call of one model. Throws a `ModelFailure` or whatever the provider throws, the abort reason, or `CallRefused` when
  * the call may not be made.
  */
-export async function runAttempt(input: AttemptInput, model: Model): Promise<StepResult> {
-  const { clock, limits, live, signal, step } = input
-  const request = input.request(model)
-  const reserving = input.reserve(model, request)
+export async function runAttempt(run: TurnRun, step: number, model: Model): Promise<StepResult> {
+  const { clock, limits, models } = run.services
+  const { live, signal, started } = run.input
+  const request = run.request(model)
+  const reserving = run.costs.begin(step, model, request, run.segments)
   if (reserving !== undefined) await reserving
   // Not before: a caller whose budget is used up takes no capacity from others.
-  input.meter.called(model)
+  models.meter.called(model)
   const aborter = new AbortController()
   const answer = { text: '', thoughts: [] as Thought[], calls: [] as StepCall[] }
   let reasoning = ''
@@ -73,7 +24,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
   let length = 0
 
   const consume = async () => {
-    const asked = input.providerOf(model)
+    const asked = models.providerOf(model, started.turn.tenant)
     const provider = asked instanceof Promise ? await asked : asked
     if (aborter.signal.aborted) return
     const parts = provider.stream(model.name, request, aborter.signal)[Symbol.asyncIterator]()
@@ -139,7 +90,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
           return
         }
         if (live.hasUnstored && !flushing) {
-          flushing = input
+          flushing = run
             .flush()
             .catch(giveUp)
             .finally(() => {
@@ -159,7 +110,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
     })
   } catch (error) {
     aborter.abort(error)
-    input.cut(length)
+    run.costs.cut(length)
     throw error
   } finally {
     stopWatching()
@@ -168,7 +119,8 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
   }
   const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
   if (reasoning !== '') answer.thoughts.push({ type: 'reasoning', text: reasoning })
-  return input.paid({ model, ...answer, calls: distinct(answer.calls), reason, usage })
+  const { text, thoughts } = answer
+  return run.costs.finished({ model, text, thoughts, calls: distinct(answer.calls), reason, usage })
 }
 
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */

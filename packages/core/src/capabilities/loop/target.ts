@@ -23,14 +23,27 @@ export interface Target {
   readonly newSession: AcceptTurn['newSession']
   readonly selection: Selection
   readonly agent: Agent
-  /** The first that is tried. */
-  readonly model: Model | undefined
+  /** The models to try, best first. */
+  readonly candidates: readonly Model[]
 }
 
 type Sources = Pick<LoopDependencies, 'clock' | 'models' | 'newId' | 'sessions'>
 
 /** The session that a message goes to, found or to be begun, and the models that are chosen for it. */
-export async function targetOf(
+export function targetOf(
+  sources: Sources,
+  context: CallContext,
+  agent: Agent,
+  options: RunOptions,
+  needs: ModelNeeds,
+): Target | Promise<Target> {
+  const { clock, newId } = sources
+  return options.session === undefined && options.scope === undefined
+    ? begun(sources, ownerOf(context.principal), newSession(agent.id, clock, newId), agent, needs)
+    : found(sources, context, agent, options, needs)
+}
+
+async function found(
   sources: Sources,
   { principal }: CallContext,
   agent: Agent,
@@ -40,11 +53,8 @@ export async function targetOf(
   const { clock, newId, sessions } = sources
   const { session: id, scope } = options
   if (id === undefined) {
-    const fresh = newSession(agent.id, clock, newId)
-    const owner = ownerOf(principal)
-    if (scope === undefined) return begun(sources, owner, fresh, agent, needs)
-    const scoped = { ...fresh, scope: checkName(scope, 'scope', longestScope) }
-    return inside(sources, await sessions.open(owner, scoped), agent, needs)
+    const fresh = { ...newSession(agent.id, clock, newId), scope: checkName(scope ?? '', 'scope', longestScope) }
+    return inside(sources, await sessions.open(ownerOf(principal), fresh), agent, needs)
   }
   const session = await sessions.get(reachOf(principal), id)
   if (session === null) {
@@ -64,10 +74,10 @@ function begun(
   needs: ModelNeeds,
 ): Target {
   const { candidates, selection } = models.select(agent.models, null, needs)
-  return { owner, session: fresh.id, newSession: fresh, selection, agent, model: candidates[0] }
+  return { owner, session: fresh.id, newSession: fresh, selection, agent, candidates }
 }
 
 function inside({ models }: Sources, session: Session, agent: Agent, needs: ModelNeeds): Target {
   const { candidates, selection } = models.select(agent.models, session.model, needs)
-  return { owner: session, session: session.id, newSession: null, selection, agent, model: candidates[0] }
+  return { owner: session, session: session.id, newSession: null, selection, agent, candidates }
 }

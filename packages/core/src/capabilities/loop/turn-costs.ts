@@ -1,10 +1,8 @@
-import type { Clock } from '../../kernel/clock.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Agent } from '../agents/index.ts'
 import {
   type Accounting,
   type Budget,
-  type BudgetCrossing,
   type CallSubject,
   exhausted,
   type LedgerEntry,
@@ -16,10 +14,11 @@ import {
 import type { Model, ModelRequest } from '../models/index.ts'
 import type { ContextSegment, NewMessage, Turn } from '../sessions/index.ts'
 import { firstRequestBytes, historyBytes, outputBound, requestBytes } from './context.ts'
+import type { LoopDependencies } from './dependencies.ts'
 import { CallRefused, NotRecorded } from './errors.ts'
 import type { History } from './history.ts'
-import type { StepResult } from './step.ts'
-import type { Committed, LoopStore, NewTurn, StartedTurn } from './store.ts'
+import type { StepResult } from './step-result.ts'
+import type { Committed, NewTurn, StartedTurn } from './store.ts'
 
 /** Whom the calls of a turn are charged to, and what limits them. */
 export const subjectOf = (
@@ -57,16 +56,15 @@ export function firstReservation(
 
 export interface TurnCostsInput {
   readonly started: StartedTurn
-  readonly accounting: Accounting
   /** Those of the generation that the turn began with. */
   readonly budgets: readonly Budget[]
-  readonly store: LoopStore
-  readonly clock: Clock
-  crossed(crossings: readonly BudgetCrossing[]): void
 }
+
+type Services = Pick<LoopDependencies, 'accounting' | 'clock' | 'crossed' | 'store'>
 
 /** What the model calls of one turn cost, and what is set aside for them. */
 export class TurnCosts {
+  readonly #services: Services
   readonly #input: TurnCostsInput
   readonly #limited: boolean
   /** The call that is being made. */
@@ -82,8 +80,9 @@ export class TurnCosts {
   #step: number | null = null
   #stepUnknown = false
 
-  constructor(input: TurnCostsInput) {
+  constructor(services: Services, input: TurnCostsInput) {
     const { reservation, turn } = input.started
+    this.#services = services
     this.#input = input
     this.#limited = input.budgets.length > 0
     this.#ahead = reservation ?? null
@@ -98,7 +97,8 @@ export class TurnCosts {
     request: ModelRequest,
     segments: readonly ContextSegment[],
   ): Promise<void> | undefined {
-    const { accounting, budgets, started } = this.#input
+    const { accounting } = this.#services
+    const { budgets, started } = this.#input
     try {
       const bytes = requestBytes(request, segments)
       this.#open = accounting.open(subjectOf(started.turn, step, budgets), model, bytes, request.maxOutputTokens)
@@ -120,11 +120,13 @@ export class TurnCosts {
   }
 
   async #reserve(reservation: Reservation): Promise<void> {
-    const { clock, crossed, started, store } = this.#input
+    const { clock, crossed, store } = this.#services
     const charges = { at: clock.now(), ledger: this.#ledger, settlements: this.#settlements }
-    const { crossings, refused } = await store.reserve(started.lease, reservation, charges).catch((error) => {
-      throw new NotRecorded(error)
-    })
+    const { crossings, refused } = await store
+      .reserve(this.#input.started.lease, reservation, charges)
+      .catch((error) => {
+        throw new NotRecorded(error)
+      })
     if (refused !== null) {
       this.#open = null
       throw new CallRefused(exhausted(refused, clock.now()))
@@ -139,7 +141,7 @@ export class TurnCosts {
     const call = this.#open
     this.#open = null
     if (call === null) return
-    if (said > 0) this.#add(this.#input.accounting.cut(call, said))
+    if (said > 0) this.#add(this.#services.accounting.cut(call, said))
     else if (call.reservation !== null) this.#settlements.push(released(call.reservation))
   }
 
@@ -148,7 +150,7 @@ export class TurnCosts {
     const call = this.#open
     this.#open = null
     if (call === null) return result
-    const ended = this.#input.accounting.finished(call, result.usage, saidBytes(result))
+    const ended = this.#services.accounting.finished(call, result.usage, saidBytes(result))
     this.#add(ended)
     return { ...result, usage: ended.usage }
   }
@@ -179,7 +181,8 @@ export class TurnCosts {
     messages: readonly NewMessage[],
   ): Reservation | undefined {
     if (!this.#limited || model === undefined || step > agent.maxSteps) return undefined
-    const { accounting, budgets, started } = this.#input
+    const { accounting } = this.#services
+    const { budgets, started } = this.#input
     const parts = messages.flatMap((message) => message.parts)
     const bytes = firstRequestBytes(agent, parts) + historyBytes(history)
     const maxOutputTokens = outputBound(agent, model)
@@ -194,7 +197,7 @@ export class TurnCosts {
 
   committed({ crossings, reserved }: NonNullable<Committed['money']>, reservation: Reservation | undefined): void {
     if (reserved && reservation !== undefined) this.#ahead = reservation
-    this.#input.crossed(crossings)
+    this.#services.crossed(crossings)
   }
 
   /** What the next commit writes. Gone from here: the commit is made again until it is recorded. */

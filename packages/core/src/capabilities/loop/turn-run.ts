@@ -1,59 +1,37 @@
-import type { Clock } from '../../kernel/clock.ts'
-import type { Owner } from '../../kernel/context.ts'
+import type { Reach } from '../../kernel/context.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
-import type { NewId } from '../../kernel/ids.ts'
-import type { Agent } from '../agents/index.ts'
-import type { Approval } from '../approvals/index.ts'
-import type { Accounting, Budget, BudgetCrossing } from '../costs/index.ts'
-import type { Memory } from '../memory/index.ts'
-import type { Model, Models, ProviderGate } from '../models/index.ts'
+import type { Model, ModelRequest } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { ContextSegment, ModelAttempt, NewMessage, Part, Selection, Usage } from '../sessions/index.ts'
-import type { CallOperation } from '../tools/index.ts'
+import { assemble } from './context.ts'
+import type { LoopDependencies } from './dependencies.ts'
 import { NotRecorded } from './errors.ts'
-import type { History } from './history.ts'
-import type { TurnLimits } from './limits.ts'
+import type { History, HistoryCache } from './history.ts'
 import { pause } from './pause.ts'
+import type { TurnPlan } from './prepare.ts'
 import type { Recollection } from './recollect.ts'
-import type { StepResult } from './step.ts'
-import type { Committed, LoopStore, StartedTurn, TurnCommit } from './store.ts'
+import type { StepResult } from './step-result.ts'
+import type { Committed, StartedTurn, TurnCommit } from './store.ts'
 import { TurnCosts } from './turn-costs.ts'
 
-export interface RunTurn {
+/** What every turn of a runtime runs with. */
+export type RunServices = LoopDependencies & { readonly histories: HistoryCache }
+
+export interface RunTurn extends TurnPlan {
   readonly started: StartedTurn
-  readonly agent: Agent
-  readonly candidates: readonly Model[]
-  readonly gate: ProviderGate
-  readonly models: Pick<Models, 'meter' | 'providerOf'>
   /** Milliseconds the turn may run at a stretch. */
   readonly turnMs: number
   /** Everything up to the newest stored message. */
   readonly history: History
   readonly live: LiveTurn
-  readonly store: LoopStore
-  readonly accounting: Accounting
-  readonly budgets: readonly Budget[]
-  readonly clock: Clock
-  readonly newId: NewId
-  readonly limits: TurnLimits
-  readonly memory: Memory
-  callAs(owner: Owner): CallOperation
   /** Aborted with `TURN_CANCELLED`, or with anything else when the runtime stops: no model call goes on. */
   readonly signal: AbortSignal
-  /** Aborted by cancel too, but when the runtime stops only after the time that running tools are given to end. */
-  readonly toolSignal: AbortSignal
+  /** Aborts tools: on cancel too, but when the runtime stops only after the time that running ones are given to end. */
+  readonly toolAborter: AbortController
   /** Aborted when the runtime stops. */
   readonly stopping: AbortSignal
-  /** The turn's approvals, decided or not. */
-  approvals(): Promise<Approval[]>
-  approvedBy(approval: string): Promise<Approval | null>
-  /** Reads into `history` what others have appended to the session, up to a sequence. */
-  catchUp(lastSequence: number): Promise<void>
-  /** Aborts `signal` and `toolSignal`: a cancel was asked for on another instance. */
+  /** Aborts both: a cancel was asked for on another instance. */
   cancel(): void
-  /** Told of thresholds of budgets. */
-  crossed(crossings: readonly BudgetCrossing[]): void
-  report(error: unknown, where: string): void
 }
 
 /** More than these are not kept of one turn. */
@@ -69,6 +47,7 @@ const mayPass = (error: unknown): boolean =>
 
 /** The running totals of a turn. */
 export class TurnRun {
+  readonly services: RunServices
   readonly input: RunTurn
   steps: number
   usage: Usage
@@ -85,21 +64,37 @@ export class TurnRun {
   /** The selection has attempts that the store does not have yet. */
   #attempted = false
 
-  constructor(input: RunTurn) {
+  constructor(services: RunServices, input: RunTurn) {
     const { turn } = input.started
+    this.services = services
     this.input = input
     this.steps = turn.steps
     this.usage = turn.usage
-    this.costs = new TurnCosts(input)
+    this.costs = new TurnCosts(services, input)
     this.model = turn.model
     this.#selection = turn.selection
+  }
+
+  /** The rows of whoever the turn belongs to. */
+  get reach(): Reach {
+    const { tenant, subject } = this.input.started.turn
+    return { tenant, subject }
+  }
+
+  /** What a model is asked in the step that comes next. May throw `context-too-long` for one with a small window. */
+  request(model: Model): ModelRequest {
+    const { agent, history } = this.input
+    const { request, segments } = assemble(agent, model, history, this.recollection)
+    this.segments = segments
+    return request
   }
 
   /** One commit point: what is given, the events staged since the last one, and the totals. Then readers see them. */
   async commit(
     change: Omit<TurnCommit, 'at' | 'log' | 'steps' | 'usage' | 'cost' | 'ledger' | 'settlements'>,
   ): Promise<Committed> {
-    const { clock, history, live, started, store } = this.input
+    const { clock, histories, store } = this.services
+    const { history, live, started } = this.input
     const { messages = [], status } = change
     const { ledger, settlements } = this.costs.take(status !== undefined)
     const selection = this.#attempted ? (this.#selection ?? undefined) : undefined
@@ -133,7 +128,7 @@ export class TurnRun {
       for (const { turn, role, parts } of messages)
         history.add({ sequence: history.lastSequence + 1, turn, role, parts })
     } else if (status === undefined) {
-      await this.#recorded(this.input.catchUp(committed.lastSequence))
+      await this.#recorded(histories.read(history, this.reach, started.turn.session, committed.lastSequence))
     }
     this.#attempted = false
     live.publish()
@@ -148,7 +143,8 @@ export class TurnRun {
    * be had again for nothing.
    */
   async #recordLater(change: TurnCommit, error: unknown): Promise<Committed> {
-    const { clock, report, started, stopping, store } = this.input
+    const { clock, report, store } = this.services
+    const { started, stopping } = this.input
     let refusal = error
     for (let wait = firstWaitMs; ; wait = Math.min(wait * 2, longestWaitMs)) {
       if (!mayPass(refusal) || stopping.aborted) throw new NotRecorded(refusal)
@@ -164,9 +160,9 @@ export class TurnRun {
 
   /** The turn was cancelled while it came to wait: nobody runs it who could see that later. */
   async #cancelWaiting(committed: Committed): Promise<Committed> {
-    const { clock, started, store } = this.input
-    const { id, tenant, subject } = started.turn
-    const cancelling = store.cancel({ tenant, subject }, id, started.lease.instance, clock.now())
+    const { clock, store } = this.services
+    const { lease, turn } = this.input.started
+    const cancelling = store.cancel(this.reach, turn.id, lease.instance, clock.now())
     const cancelled = await this.#recorded(cancelling)
     return { ...committed, next: cancelled?.next ?? null }
   }
@@ -180,8 +176,8 @@ export class TurnRun {
   }
 
   message(role: NewMessage['role'], parts: readonly Part[], usage: Usage | null = null): NewMessage {
-    const { clock, newId, started } = this.input
-    return { id: newId(), turn: started.turn.id, role, parts, usage, createdAt: clock.now() }
+    const { clock, newId } = this.services
+    return { id: newId(), turn: this.input.started.turn.id, role, parts, usage, createdAt: clock.now() }
   }
 
   /** Kept with the next commit point, so that the log of selections tells what really answered and why. */
@@ -210,7 +206,8 @@ export class TurnRun {
 
   /** Stores what the step has said so far. What cannot be stored now is stored with what comes next. */
   async flush(): Promise<void> {
-    const { live, report, started, store } = this.input
+    const { report, store } = this.services
+    const { live, started } = this.input
     const log = live.takeLog()
     try {
       await store.flush(started.lease, log)

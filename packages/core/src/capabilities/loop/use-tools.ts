@@ -10,13 +10,14 @@ import {
   type RanCall,
 } from './execute-tools.ts'
 import { unlessAborted } from './pause.ts'
-import type { StepResult } from './step.ts'
+import type { StepResult } from './step-result.ts'
 import type { Committed } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
 
 /** Plans, asks for and runs the calls of a step. The commit that paused the turn, or null when it goes on. */
 export async function useTools(run: TurnRun, step: number, result: StepResult): Promise<Committed | null> {
-  const { agent, clock, limits, live, newId, report, signal, started } = run.input
+  const { clock, limits, newId, report } = run.services
+  const { agent, live, signal, started } = run.input
   const { turn } = started
   const { authority, approvals: mode } = turn.options
   const { generation } = turn
@@ -42,7 +43,7 @@ export async function useTools(run: TurnRun, step: number, result: StepResult): 
 
 /** What a call needs to run, besides its tool and checked arguments. */
 export function executeInput(
-  { input: { agent, callAs, clock, started } }: TurnRun,
+  { input: { agent, started }, services: { callAs, clock } }: TurnRun,
   { id, call }: { readonly id: string; readonly call: string },
   tool: Tool,
   args: unknown,
@@ -65,12 +66,13 @@ export async function finishStep(
   calls: readonly ExecuteInput[],
   waits: boolean,
 ): Promise<Committed | null> {
-  const { agent, candidates, clock, history, limits, live, started, toolSignal } = run.input
+  const { clock, limits } = run.services
+  const { agent, candidates, history, live, started, toolAborter } = run.input
   const ends = [...known]
   let unstored: RanCall[] = []
   let open = calls.length
   for (const { id } of calls) run.open.add(id)
-  for await (const batch of executeCalls(calls, limits.parallelCalls, toolSignal)) {
+  for await (const batch of executeCalls(calls, limits.parallelCalls, toolAborter.signal)) {
     open -= batch.length
     for (const end of batch) {
       run.open.delete(end.id)
