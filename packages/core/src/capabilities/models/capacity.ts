@@ -7,7 +7,6 @@ import type { Capacity, ModelFailure } from './provider.ts'
 const windowMs = 60_000
 /** Names beyond these are not counted: a caller may make names up. */
 const mostNames = 1_000
-const nearlyFull = 0.1
 const hotUse = 0.9
 
 /** How much of a provider's or model's capacity this instance has used in the last minute. */
@@ -99,6 +98,7 @@ export class CapacityMeter {
 
   /** Milliseconds until a request fits into the limits; 0 when it does now. */
   fullFor(model: Metered): number {
+    if (isUnlimited(model)) return 0
     const now = this.#clock.now()
     let wait = 0
     for (const { limits, requests, tokens } of this.#of(model)) {
@@ -110,14 +110,11 @@ export class CapacityMeter {
 
   /** What is left, 0 to 1, of the scarcest limit that the model counts against. */
   headroom(model: Metered): number {
+    if (isUnlimited(model)) return 1
     const now = this.#clock.now()
     let least = 1
     for (const meter of this.#of(model)) least = Math.min(least, headroomOf(meter, now))
     return least
-  }
-
-  isNearlyFull(model: Metered): boolean {
-    return this.headroom(model) < nearlyFull
   }
 
   /** Of a provider, whether or not it has been called. */
@@ -166,6 +163,13 @@ export class CapacityMeter {
     return meter
   }
 }
+
+/** Most are: nothing has to be added up for them. */
+const isUnlimited = ({ capacity, providerCapacity }: Metered): boolean =>
+  capacity.requestsPerMinute === undefined &&
+  capacity.tokensPerMinute === undefined &&
+  providerCapacity.requestsPerMinute === undefined &&
+  providerCapacity.tokensPerMinute === undefined
 
 /** The larger share of a limit that is used; 0 without limits. */
 function useOf({ limits, requests, tokens }: Meter, now: number): number {

@@ -26,6 +26,7 @@ interface Selecting {
 }
 
 const registered = 'provider registered'
+const nearlyFull = 0.1
 
 /** Throws `MODEL_UNKNOWN` when no model can be called at all. */
 export function selectModels(
@@ -83,7 +84,7 @@ function judge(
   if (headroom <= 0) {
     score = 0
     reasons.push('its capacity of this minute is used up')
-  } else if (capacity.isNearlyFull(model)) {
+  } else if (headroom < nearlyFull) {
     score *= 0.5
     reasons.push('its capacity of this minute is nearly used up')
   }
