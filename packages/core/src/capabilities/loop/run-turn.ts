@@ -1,5 +1,5 @@
 import { isKeelsonError, toKeelsonError } from '../../kernel/errors.ts'
-import { isModelFailure, noUsage } from '../models/index.ts'
+import { isModelFailure, type Model, noUsage } from '../models/index.ts'
 import type { NewMessage, TurnError } from '../sessions/index.ts'
 import { runStep } from './candidates.ts'
 import { CallRefused, loopErrors, NotRecorded } from './errors.ts'
@@ -27,7 +27,8 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
     if (run.input.started.turn.options.continues !== null) await startApproved(run)
     if (run.input.agent.recall !== null) run.recollection = await recollect(run.services, run.input)
     for (;;) {
-      const paused = await takeStep(run)
+      const step = nextStep(run)
+      const paused = await afterStep(run, step, await runStep(run, step))
       if (paused) return paused.next
     }
   } catch (error) {
@@ -39,45 +40,46 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
   }
 }
 
-/** One model call and its tools. The commit that ended or paused the turn, or null when it goes on. */
-async function takeStep(run: TurnRun): Promise<Committed | null> {
-  const { agent, live, signal, started } = run.input
+/** The number of the step that comes next. Throws when there may be none. */
+function nextStep({ input: { agent, signal }, steps }: TurnRun): number {
   signal.throwIfAborted()
-  if (run.steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
-  const step = run.steps + 1
-  const result = await runStep(run, step)
+  if (steps >= agent.maxSteps) throw loopErrors.STEP_LIMIT({ details: { maxSteps: agent.maxSteps } })
+  return steps + 1
+}
+
+/** What follows a model's answer. The commit that ended or paused the turn, or null when it goes on. */
+function afterStep(run: TurnRun, step: number, result: StepResult): Promise<Committed | null> {
+  const { agent, live, started } = run.input
+  const { calls, model, reason, usage } = result
   const cost = run.count(result)
-  live.stage({
-    type: 'step.finished',
-    step,
-    model: result.model.id,
-    reason: result.reason,
-    usage: result.usage,
-    cost,
-    at: run.services.clock.now(),
-  })
-  if (result.calls.length === 0) return await completed(run, result)
-  const { maxToolRounds } = started.turn.options
-  if (maxToolRounds !== undefined && step > maxToolRounds) throw loopErrors.STEP_LIMIT({ details: { maxToolRounds } })
-  return await useTools(run, step, result)
+  live.stage({ type: 'step.finished', step, model: model.id, reason, usage, cost, at: run.services.clock.now() })
+  if (calls.length > 0) {
+    const { maxToolRounds } = started.turn.options
+    if (maxToolRounds !== undefined && step > maxToolRounds) throw loopErrors.STEP_LIMIT({ details: { maxToolRounds } })
+    return useTools(run, step, result)
+  }
+  const answer = run.message('assistant', answerParts(result), usage)
+  return agent.output === null ? completed(run, model, answer) : unlessRefused(run, result, answer)
 }
 
 /** Null when the answer was refused and the model is asked again. */
-async function completed(run: TurnRun, result: StepResult): Promise<Committed | null> {
-  const { agent, live } = run.input
-  const message = run.message('assistant', answerParts(result), result.usage)
-  const refused = agent.output === null ? null : await refuseAnswer(run, result, message)
-  if (refused !== null) return refused === 'asked-again' ? null : await failed(run, refused, message)
-  live.stage({
+async function unlessRefused(run: TurnRun, result: StepResult, answer: NewMessage): Promise<Committed | null> {
+  const refused = await refuseAnswer(run, result, answer)
+  if (refused === null) return await completed(run, result.model, answer)
+  return refused === 'asked-again' ? null : await failed(run, refused, answer)
+}
+
+function completed(run: TurnRun, model: Model, answer: NewMessage): Promise<Committed> {
+  run.input.live.stage({
     type: 'turn.completed',
-    message: message.id,
-    model: result.model.id,
+    message: answer.id,
+    model: model.id,
     steps: run.steps,
     usage: run.usage,
     cost: run.costs.total,
     at: run.services.clock.now(),
   })
-  return await run.commit({ status: 'completed', messages: [message], error: null })
+  return run.commit({ status: 'completed', messages: [answer], error: null })
 }
 
 /** `answer`: what the model had said, when the turn fails because of it. */

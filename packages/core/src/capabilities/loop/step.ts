@@ -1,4 +1,4 @@
-import { type Model, ModelFailure, type ModelPart, noUsage } from '../models/index.ts'
+import { type Model, ModelFailure, type ModelPart, type ModelRequest, noUsage } from '../models/index.ts'
 import { checkPart, lengthOf } from './model-part.ts'
 import type { StepCall, StepResult, Thought } from './step-result.ts'
 import type { TurnRun } from './turn-run.ts'
@@ -8,55 +8,105 @@ import type { TurnRun } from './turn-run.ts'
  * the call may not be made.
  */
 export async function runAttempt(run: TurnRun, step: number, model: Model): Promise<StepResult> {
-  const { clock, limits, models } = run.services
-  const { live, signal, started } = run.input
   const request = run.request(model)
   const reserving = run.costs.begin(step, model, request, run.segments)
   if (reserving !== undefined) await reserving
   // Not before: a caller whose budget is used up takes no capacity from others.
-  models.meter.called(model)
-  const aborter = new AbortController()
-  const answer = { text: '', thoughts: [] as Thought[], calls: [] as StepCall[] }
-  let reasoning = ''
-  let finish: Extract<ModelPart, { type: 'finish' }> | undefined
-  let startedAt = clock.now()
-  let lastPartAt: number | null = null
-  let length = 0
+  run.services.models.meter.called(model)
+  const attempt = new Attempt(run, step, model)
+  try {
+    await attempt.answered(request)
+  } catch (error) {
+    attempt.abort(error)
+    run.costs.cut(attempt.length)
+    throw error
+  } finally {
+    attempt.stopWatching()
+    // What was said is stored before what comes after it.
+    if (attempt.flushing !== undefined) await attempt.flushing
+  }
+  return run.costs.finished(attempt.result())
+}
 
-  const consume = async () => {
-    const asked = models.providerOf(model, started.turn.tenant)
+/** A model's answer while it comes. */
+class Attempt {
+  /** Characters so far. */
+  length = 0
+  flushing: Promise<void> | undefined
+  readonly #run: TurnRun
+  readonly #step: number
+  readonly #model: Model
+  readonly #aborter = new AbortController()
+  #text = ''
+  #reasoning = ''
+  readonly #thoughts: Thought[] = []
+  readonly #calls: StepCall[] = []
+  #finish: Extract<ModelPart, { type: 'finish' }> | undefined
+  #startedAt: number
+  #lookedAt: number
+  #lastPartAt: number | null = null
+  #reject: (reason: unknown) => void = () => {}
+  #cancelTimer = () => {}
+  readonly #aborted = () => this.#giveUp(this.#run.input.signal.reason)
+
+  constructor(run: TurnRun, step: number, model: Model) {
+    this.#run = run
+    this.#step = step
+    this.#model = model
+    this.#startedAt = run.services.clock.now()
+    this.#lookedAt = this.#startedAt
+  }
+
+  /** Resolves when the answer is whole; rejects when it fails, when its time is over and when the turn is ended. */
+  answered(request: ModelRequest): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#reject = reject
+      const { flushMs, firstTokenMs, stepMs } = this.#run.services.limits
+      this.#lookIn(Math.min(flushMs, firstTokenMs, stepMs))
+      this.#run.input.signal.addEventListener('abort', this.#aborted, { once: true })
+      this.#consume(request, resolve).catch(reject)
+    })
+  }
+
+  abort(reason: unknown): void {
+    this.#aborter.abort(reason)
+  }
+
+  stopWatching(): void {
+    this.#cancelTimer()
+    this.#run.input.signal.removeEventListener('abort', this.#aborted)
+  }
+
+  result(): StepResult {
+    const { reason, usage } = this.#finish ?? { reason: 'other', usage: noUsage }
+    if (this.#reasoning !== '') this.#thoughts.push({ type: 'reasoning', text: this.#reasoning })
+    const calls = distinct(this.#calls)
+    return { model: this.#model, text: this.#text, thoughts: this.#thoughts, calls, reason, usage }
+  }
+
+  async #consume(request: ModelRequest, whole: () => void): Promise<void> {
+    const { clock, limits, models } = this.#run.services
+    const { signal } = this.#aborter
+    const asked = models.providerOf(this.#model, this.#run.input.started.turn.tenant)
     const provider = asked instanceof Promise ? await asked : asked
-    if (aborter.signal.aborted) return
-    const parts = provider.stream(model.name, request, aborter.signal)[Symbol.asyncIterator]()
+    if (signal.aborted) return
+    const parts = provider.stream(this.#model.name, request, signal)[Symbol.asyncIterator]()
     try {
       for (let next = await parts.next(); !next.done; next = await parts.next()) {
         // A provider that ignores its signal may go on; nobody listens any more.
-        if (aborter.signal.aborted) return
+        if (signal.aborted) return
         const part = checkPart(next.value)
-        lastPartAt = clock.now()
+        this.#lastPartAt = clock.now()
         if (part.type === 'finish') {
-          finish = part
+          this.#finish = part
+          whole()
           return
         }
-        length += lengthOf(part)
-        if (length > limits.answerLength) {
+        this.length += lengthOf(part)
+        if (this.length > limits.answerLength) {
           throw new ModelFailure('malformed', `the answer is longer than ${limits.answerLength} characters`)
         }
-        if (part.type === 'text') {
-          answer.text += part.text
-          live.delta('text.delta', step, part.text)
-        } else if (part.type === 'reasoning') {
-          reasoning += part.text
-          if (part.text !== '') live.delta('reasoning.delta', step, part.text)
-          if (part.state !== undefined) {
-            answer.thoughts.push({ type: 'reasoning', text: reasoning, state: part.state })
-            reasoning = ''
-          }
-        } else {
-          // Half a character would be stored as another one, and an approval is bound to the exact text.
-          const [call, tool, args] = [part.call, part.tool, part.arguments].map((text) => text.toWellFormed())
-          answer.calls.push({ call: call ?? '', tool: tool ?? '', arguments: args ?? '' })
-        }
+        this.#take(part)
       }
     } finally {
       // Not awaited: the answer does not wait for what a provider still has to clear away.
@@ -65,62 +115,60 @@ export async function runAttempt(run: TurnRun, step: number, model: Model): Prom
     throw new ModelFailure('network', 'the stream ended before the answer was finished')
   }
 
-  let flushing: Promise<void> | undefined
-  let stopWatching = () => {}
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const giveUp = (reason: unknown) => {
-        // An answer that is whole by now counts.
-        queueMicrotask(() => reject(reason))
-        aborter.abort(reason)
-      }
-      let lookedAt = startedAt
-      const look = () => {
-        const now = clock.now()
-        // A clock that was set back must not make the limits longer by as much.
-        startedAt -= Math.max(0, lookedAt - now)
-        if (lastPartAt !== null) lastPartAt = Math.min(lastPartAt, now)
-        lookedAt = now
-        const [over, what] =
-          lastPartAt === null
-            ? [startedAt + limits.firstTokenMs, 'nothing came']
-            : [lastPartAt + limits.idleMs, 'nothing more came']
-        if (now >= Math.min(over, startedAt + limits.stepMs)) {
-          giveUp(new ModelFailure('timeout', now >= over ? `${what} in time` : 'the answer took too long'))
-          return
-        }
-        if (live.hasUnstored && !flushing) {
-          flushing = run
-            .flush()
-            .catch(giveUp)
-            .finally(() => {
-              flushing = undefined
-            })
-        }
-        cancelTimer = clock.after(Math.min(limits.flushMs, over - now, startedAt + limits.stepMs - now), look)
-      }
-      let cancelTimer = clock.after(Math.min(limits.flushMs, limits.firstTokenMs, limits.stepMs), look)
-      const aborted = () => giveUp(signal.reason)
-      signal.addEventListener('abort', aborted, { once: true })
-      stopWatching = () => {
-        cancelTimer()
-        signal.removeEventListener('abort', aborted)
-      }
-      consume().then(resolve, reject)
-    })
-  } catch (error) {
-    aborter.abort(error)
-    run.costs.cut(length)
-    throw error
-  } finally {
-    stopWatching()
-    // What was said is stored before what comes after it.
-    if (flushing !== undefined) await flushing
+  #take(part: Exclude<ModelPart, { type: 'finish' }>): void {
+    const { live } = this.#run.input
+    if (part.type === 'text') {
+      this.#text += part.text
+      live.delta('text.delta', this.#step, part.text)
+    } else if (part.type === 'reasoning') {
+      this.#reasoning += part.text
+      live.delta('reasoning.delta', this.#step, part.text)
+      if (part.state === undefined) return
+      this.#thoughts.push({ type: 'reasoning', text: this.#reasoning, state: part.state })
+      this.#reasoning = ''
+    } else {
+      // Half a character would be stored as another one, and an approval is bound to the exact text.
+      const [call, tool, args] = [part.call.toWellFormed(), part.tool.toWellFormed(), part.arguments.toWellFormed()]
+      this.#calls.push({ call, tool, arguments: args })
+    }
   }
-  const { reason, usage } = finish ?? { reason: 'other', usage: noUsage }
-  if (reasoning !== '') answer.thoughts.push({ type: 'reasoning', text: reasoning })
-  const { text, thoughts } = answer
-  return run.costs.finished({ model, text, thoughts, calls: distinct(answer.calls), reason, usage })
+
+  #giveUp(reason: unknown): void {
+    // An answer that is whole by now counts.
+    queueMicrotask(() => this.#reject(reason))
+    this.#aborter.abort(reason)
+  }
+
+  #lookIn(ms: number): void {
+    this.#cancelTimer = this.#run.services.clock.after(ms, () => this.#look())
+  }
+
+  /** Gives up when it takes too long; else stores what was said since the last look, and looks again later. */
+  #look(): void {
+    const { clock, limits } = this.#run.services
+    const now = clock.now()
+    // A clock that was set back must not make the limits longer by as much.
+    this.#startedAt -= Math.max(0, this.#lookedAt - now)
+    if (this.#lastPartAt !== null) this.#lastPartAt = Math.min(this.#lastPartAt, now)
+    this.#lookedAt = now
+    const last = this.#lastPartAt
+    const end = this.#startedAt + limits.stepMs
+    const over = last === null ? this.#startedAt + limits.firstTokenMs : last + limits.idleMs
+    if (now >= Math.min(over, end)) {
+      const what = last === null ? 'nothing came' : 'nothing more came'
+      this.#giveUp(new ModelFailure('timeout', now >= over ? `${what} in time` : 'the answer took too long'))
+      return
+    }
+    if (this.#run.input.live.hasUnstored && !this.flushing) {
+      this.flushing = this.#run
+        .flush()
+        .catch((error) => this.#giveUp(error))
+        .finally(() => {
+          this.flushing = undefined
+        })
+    }
+    this.#lookIn(Math.min(limits.flushMs, over - now, end - now))
+  }
 }
 
 /** Results are told apart by the id of their call; some servers leave it out or repeat it. */

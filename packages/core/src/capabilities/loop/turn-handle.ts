@@ -95,8 +95,7 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
 
   /** What came of it, whatever that is. Rejects only when the turn was not accepted or cannot be followed here. */
   get outcome(): Promise<TurnOutcome> {
-    this.#outcome ??= handled(this.#collect())
-    return this.#outcome
+    return handled(this.#collected())
   }
 
   /** The outcome of a turn that was completed, or waits for an approval; any other rejects. */
@@ -120,8 +119,13 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
     return (await this.#readOutput(turn, outcome)) as Output
   }
 
+  #collected(): Promise<TurnOutcome> {
+    this.#outcome ??= this.#collect()
+    return this.#outcome
+  }
+
   async #answer(): Promise<TurnOutcome> {
-    const outcome = await this.outcome
+    const outcome = await this.#collected()
     const { error, status } = outcome
     if (status === 'completed' || status === 'waiting') return outcome
     const details = { turn: outcome.turn, session: outcome.session, ...(error ? { reason: error.code } : {}) }
@@ -170,19 +174,25 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
         case 'approval.requested':
           outcome.approvals.push({ id: event.approval, tool: event.tool, arguments: event.arguments })
           break
-        case 'turn.completed': {
-          const { message, model, steps, usage, cost } = event
-          Object.assign(outcome, { status: 'completed', message, model, steps, usage, cost })
+        case 'turn.completed':
+          outcome.status = 'completed'
+          outcome.message = event.message
+          outcome.model = event.model
+          outcome.steps = event.steps
+          outcome.usage = event.usage
+          outcome.cost = event.cost
           break
-        }
         case 'turn.failed':
-          Object.assign(outcome, { status: 'failed', error: event.error, message: event.message })
+          outcome.status = 'failed'
+          outcome.error = event.error
+          outcome.message = event.message
           break
         case 'turn.cancelled':
           outcome.status = 'cancelled'
           break
         case 'turn.interrupted':
-          Object.assign(outcome, { status: 'interrupted', error: event.error })
+          outcome.status = 'interrupted'
+          outcome.error = event.error
           break
         case 'turn.waiting':
           outcome.status = 'waiting'
@@ -197,6 +207,8 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
 
 /** A promise that may be looked at later, or never, without ending the process when it rejects. */
 function handled<Value>(promise: Promise<Value>): Promise<Value> {
-  promise.catch(() => {})
+  promise.catch(ignore)
   return promise
 }
+
+const ignore = () => {}
