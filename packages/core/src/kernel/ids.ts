@@ -4,7 +4,7 @@ import { randomFillSync } from 'node:crypto'
 export type NewId = () => string
 
 const idBytes = 16
-const batch = 128
+const batch = 1_024
 const hexDigits = '0123456789abcdef'
 const dash = 0x2d
 
