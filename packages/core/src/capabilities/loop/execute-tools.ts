@@ -1,30 +1,7 @@
-import { hash } from 'node:crypto'
 import PQueue from 'p-queue'
 import type { Clock } from '../../kernel/clock.ts'
-import type { NewId } from '../../kernel/ids.ts'
 import type { Json } from '../../kernel/json.ts'
-import type { Agent } from '../agents/index.ts'
-import type { TurnOptions } from '../sessions/index.ts'
-import {
-  approvalFor,
-  type Checked,
-  decide,
-  shapeOutput,
-  type Tool,
-  type ToolContext,
-  toolHash,
-} from '../tools/index.ts'
-import type { TurnLimits } from './limits.ts'
-import type { StepCall } from './step-result.ts'
-import type { NewApproval, NewToolCall } from './store.ts'
-
-/** A call after validation and policy: what will be stored, and what is needed to run it. */
-export interface PlannedCall {
-  readonly row: NewToolCall
-  /** Present when it may run now. */
-  readonly run: { readonly tool: Tool; readonly args: unknown } | null
-  readonly approval: NewApproval | null
-}
+import { shapeOutput, type Tool, type ToolContext } from '../tools/index.ts'
 
 export interface CallEnd {
   readonly id: string
@@ -39,98 +16,6 @@ export interface CallEnd {
 /** The end of a call that really ran. */
 export type RanCall = CallEnd & { readonly status: 'succeeded' | 'failed' }
 
-export interface PlanInput {
-  readonly agent: Agent
-  readonly authority: TurnOptions['authority']
-  readonly generation: number
-  readonly step: number
-  readonly limits: TurnLimits
-  readonly clock: Clock
-  readonly newId: NewId
-  report(error: unknown, where: string): void
-}
-
-/** SHA-256 of a tool's name and the exact text of its arguments: what an approval is bound to. */
-export const hashCall = (tool: string, args: string): string => hash('sha256', JSON.stringify([tool, args]))
-
-/** Decides every call of a step, in order. Never throws for what a model sent. */
-export async function planCalls(calls: readonly StepCall[], input: PlanInput): Promise<PlannedCall[]> {
-  return await Promise.all(calls.map((call, position) => planCall(call, position, input)))
-}
-
-async function planCall(
-  { call, tool: name, arguments: text }: StepCall,
-  position: number,
-  input: PlanInput,
-): Promise<PlannedCall> {
-  const { agent, authority, clock, limits, newId, step } = input
-  const at = clock.now()
-  const tool = agent.tools.find((candidate) => candidate.name === name)
-  const row = { id: newId(), step, call, tool: name, arguments: text, startedAt: at, toolHash: toolHash(tool) }
-  const refuse = (rule: string, output: string): PlannedCall => ({
-    row: { ...row, status: 'failed', policy: { decision: 'deny', rule, reason: output }, output, endedAt: at },
-    run: null,
-    approval: null,
-  })
-  if (position >= limits.callsPerStep) return refuse('call-limit', `at most ${limits.callsPerStep} calls in one step`)
-  if (!tool) {
-    const names = agent.tools.map((known) => known.name).join(', ') || 'none'
-    return refuse('unknown-tool', `there is no tool ${JSON.stringify(name.slice(0, 64))}; there are: ${names}`)
-  }
-  const args = await checkArguments(tool, text, input.report)
-  if (!args.ok) return refuse('arguments', args.problem)
-
-  const policy = decide(tool.risk, authority, approvalFor(tool, args.value))
-  if (policy.decision === 'deny') {
-    const output = `refused: ${policy.reason ?? policy.rule}`
-    return { row: { ...row, status: 'denied', policy, output, endedAt: at }, run: null, approval: null }
-  }
-  if (policy.decision === 'allow') {
-    return {
-      row: { ...row, status: 'started', policy, output: null, endedAt: null },
-      run: { tool, args: args.value },
-      approval: null,
-    }
-  }
-  const approval: NewApproval = {
-    id: newId(),
-    toolCall: row.id,
-    tool: name,
-    arguments: text,
-    argumentsHash: hashCall(name, text),
-    reason: policy.reason,
-    requestedAuthority: authority,
-    createdAt: at,
-    expiresAt: at + limits.approvalMs,
-    toolHash: row.toolHash,
-  }
-  return { row: { ...row, status: 'waiting', policy, output: null, endedAt: null }, run: null, approval }
-}
-
-/** Parses and checks the JSON text of a model's arguments. */
-export async function checkArguments(
-  tool: Tool,
-  text: string,
-  report: PlanInput['report'],
-): Promise<{ ok: true; value: unknown } | { ok: false; problem: string }> {
-  let parsed: unknown
-  try {
-    // Models leave the text empty when there is nothing to say.
-    parsed = text.trim() === '' ? {} : JSON.parse(text)
-  } catch {
-    return { ok: false, problem: 'the arguments are not valid JSON' }
-  }
-  let checked: Checked
-  try {
-    checked = await tool.check(parsed)
-  } catch (error) {
-    report(error, `tool ${tool.name}`)
-    return { ok: false, problem: 'the arguments could not be checked' }
-  }
-  if (checked.ok) return checked
-  return { ok: false, problem: `the arguments do not fit: ${checked.problems.slice(0, 8).join('; ')}` }
-}
-
 export interface ExecuteInput {
   readonly id: string
   readonly call: string
@@ -140,12 +25,28 @@ export interface ExecuteInput {
   readonly clock: Clock
 }
 
-/** Runs one call. Its failure is a result for the model; only an aborted `signal` rejects. */
+/** Calls that run side by side. */
+class RunningCalls {
+  /** Ends each of those that run. */
+  readonly giveUps = new Set<(reason: unknown) => void>()
+  #stopped: { readonly reason: unknown } | undefined
+
+  throwIfStopped(): void {
+    if (this.#stopped) throw this.#stopped.reason
+  }
+
+  stop(reason: unknown): void {
+    this.#stopped ??= { reason }
+    for (const giveUp of this.giveUps) giveUp(reason)
+  }
+}
+
+/** Runs one call. Its failure is a result for the model; it rejects only when the calls are stopped. */
 async function executeCall(
   { id, call, tool, args, context, clock }: ExecuteInput,
-  signal: AbortSignal,
+  calls: RunningCalls,
 ): Promise<RanCall> {
-  signal.throwIfAborted()
+  calls.throwIfStopped()
   const startedAt = clock.now()
   const aborter = new AbortController()
   let stopWatching = () => {}
@@ -159,20 +60,19 @@ async function executeCall(
         aborter.abort(reason)
       }
       const cancelTimer = clock.after(tool.timeoutMs, () => giveUp(new Error(`no result within ${tool.timeoutMs} ms`)))
-      const aborted = () => giveUp(signal.reason)
-      signal.addEventListener('abort', aborted, { once: true })
+      calls.giveUps.add(giveUp)
       stopWatching = () => {
         cancelTimer()
-        signal.removeEventListener('abort', aborted)
+        calls.giveUps.delete(giveUp)
       }
-      const running = (async () => tool.execute(args, { ...context, signal: aborter.signal, idempotencyKey: id }))()
-      running.then(resolve, reject)
+      const { signal } = aborter
+      Promise.resolve(tool.execute(args, { ...context, signal, idempotencyKey: id })).then(resolve, reject)
     })
     const shaped = shapeOutput(value, tool.maxOutputBytes)
     if (!shaped.isError) status = 'succeeded'
     output = shaped.output
   } catch (error) {
-    signal.throwIfAborted()
+    calls.throwIfStopped()
     output = describeFailure(error)
   } finally {
     stopWatching()
@@ -203,16 +103,16 @@ export async function* executeCalls(
 ): AsyncGenerator<RanCall[]> {
   // Most steps have no more calls than may run at once: there is nothing to queue then.
   const queue = calls.length > parallel ? new PQueue({ concurrency: parallel }) : null
-  const aborter = new AbortController()
-  const abort = () => aborter.abort(signal.reason)
-  if (signal.aborted) abort()
-  else signal.addEventListener('abort', abort, { once: true })
+  const running = new RunningCalls()
+  const stop = () => running.stop(signal.reason)
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop, { once: true })
   let ended: RanCall[] = []
   let failure: { readonly reason: unknown } | undefined
   let wake = () => {}
   for (const call of calls) {
-    const running = queue ? queue.add(() => executeCall(call, aborter.signal)) : executeCall(call, aborter.signal)
-    running.then(
+    const run = queue ? queue.add(() => executeCall(call, running)) : executeCall(call, running)
+    run.then(
       (end) => {
         ended.push(end)
         wake()
@@ -238,8 +138,8 @@ export async function* executeCalls(
       else if (failure) throw failure.reason
     }
   } finally {
-    signal.removeEventListener('abort', abort)
+    signal.removeEventListener('abort', stop)
     queue?.clear()
-    if (done < calls.length) aborter.abort(new Error('nobody waits for this call any more'))
+    if (done < calls.length) running.stop(new Error('nobody waits for this call any more'))
   }
 }

@@ -160,7 +160,7 @@ export function createRunner(services: RunServices): Runner {
     } finally {
       cancelTimer()
       services.release(turn.id)
-      if (history) histories.keep(turn.session, history)
+      if (history !== undefined) histories.keep(turn.session, history)
       live.end()
       realtime.close(live)
       running.delete(turn.id)

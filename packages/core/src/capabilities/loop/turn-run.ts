@@ -6,6 +6,7 @@ import type { ContextSegment, ModelAttempt, NewMessage, Part, Selection, Usage }
 import { assemble } from './context.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { NotRecorded } from './errors.ts'
+import type { ExecuteInput } from './execute-tools.ts'
 import type { History, HistoryCache } from './history.ts'
 import { pause } from './pause.ts'
 import type { TurnPlan } from './prepare.ts'
@@ -60,6 +61,7 @@ export class TurnRun {
   readonly open = new Set<string>()
   /** The last commit let the turn wait. */
   waits = false
+  #toolContext: ExecuteInput['context'] | undefined
   #selection: Selection | null
   /** The selection has attempts that the store does not have yet. */
   #attempted = false
@@ -79,6 +81,17 @@ export class TurnRun {
   get reach(): Reach {
     const { tenant, subject } = this.input.started.turn
     return { tenant, subject }
+  }
+
+  /** What every tool of the turn is told. */
+  get toolContext(): ExecuteInput['context'] {
+    if (this.#toolContext === undefined) {
+      const { agent, started } = this.input
+      const { id: turn, session, tenant, subject } = started.turn
+      const call = this.services.callAs({ tenant, subject })
+      this.#toolContext = { turn, session, tenant, subject, agent: agent.id, call }
+    }
+    return this.#toolContext
   }
 
   /** What a model is asked in the step that comes next. May throw `context-too-long` for one with a small window. */

@@ -1,17 +1,11 @@
 import type { LiveTurn } from '../realtime/index.ts'
 import type { Part } from '../sessions/index.ts'
 import type { Tool } from '../tools/index.ts'
-import {
-  type CallEnd,
-  type ExecuteInput,
-  executeCalls,
-  type PlannedCall,
-  planCalls,
-  type RanCall,
-} from './execute-tools.ts'
+import { type CallEnd, type ExecuteInput, executeCalls, type RanCall } from './execute-tools.ts'
 import { unlessAborted } from './pause.ts'
+import { type PlannedCall, planCalls } from './plan-calls.ts'
 import type { StepResult } from './step-result.ts'
-import type { Committed } from './store.ts'
+import type { Committed, NewApproval, NewToolCall } from './store.ts'
 import type { TurnRun } from './turn-run.ts'
 
 /** Plans, asks for and runs the calls of a step. The commit that paused the turn, or null when it goes on. */
@@ -22,34 +16,42 @@ export async function useTools(run: TurnRun, step: number, result: StepResult): 
   const { authority, approvals: mode } = turn.options
   const { generation } = turn
   const planning = planCalls(result.calls, { agent, authority, generation, step, limits, clock, newId, report })
-  const planned = await unlessAborted(planning, signal)
-  const known = planned.flatMap(({ row, approval }): CallEnd[] => settledAtOnce(row, approval, mode, clock.now()))
-  for (const { row, approval } of planned) {
-    live.stage({ type: 'tool.started', step, call: row.call, tool: row.tool, arguments: row.arguments })
-    if (approval) live.stage({ type: 'approval.requested', approval: approval.id, call: row.call, ...asked(approval) })
+  const planned = planning instanceof Promise ? await unlessAborted(planning, signal) : planning
+  const toolCalls: NewToolCall[] = []
+  const asked: NewApproval[] = []
+  const known: CallEnd[] = []
+  const calls: ExecuteInput[] = []
+  for (const { row, run: ready, approval } of planned) {
+    const { call, tool } = row
+    live.stage({ type: 'tool.started', step, call, tool, arguments: row.arguments })
+    toolCalls.push(row)
+    if (ready) calls.push(executeInput(run, row, ready.tool, ready.args))
+    if (approval) {
+      const { id, arguments: text, expiresAt } = approval
+      live.stage({ type: 'approval.requested', approval: id, call, tool, arguments: text, expiresAt })
+      asked.push(approval)
+    }
+    const end = settledAtOnce(row, approval, mode, clock.now())
+    if (end) known.push(end)
   }
   for (const end of known) stageEnd(live, step, end)
   // C2: from here on a crash finds every call of the step.
   await run.commit({
     messages: [run.message('assistant', [...answerParts(result), ...callParts(result)], result.usage)],
-    toolCalls: planned.map(({ row }) => row),
-    approvals: planned.flatMap(({ approval }) => approval ?? []),
+    toolCalls,
+    approvals: asked,
   })
-  const calls = planned.flatMap(({ row, run: ready }) => (ready ? executeInput(run, row, ready.tool, ready.args) : []))
-  const waits = mode === 'suspend' && planned.some(({ approval }) => approval !== null)
-  const order = planned.map(({ row }) => row.call)
-  return await finishStep(run, step, order, known, calls, waits)
+  const order = toolCalls.map(({ call }) => call)
+  return await finishStep(run, step, order, known, calls, mode === 'suspend' && asked.length > 0)
 }
 
 /** What a call needs to run, besides its tool and checked arguments. */
 export function executeInput(
-  { input: { agent, started }, services: { callAs, clock } }: TurnRun,
+  { services: { clock }, toolContext: context }: TurnRun,
   { id, call }: { readonly id: string; readonly call: string },
   tool: Tool,
   args: unknown,
 ): ExecuteInput {
-  const { id: turn, session, tenant, subject } = started.turn
-  const context = { turn, session, tenant, subject, agent: agent.id, call: callAs({ tenant, subject }) }
   return { id, call, tool, args, context, clock }
 }
 
@@ -90,10 +92,11 @@ export async function finishStep(
     return await run.commit({ toolCallEnds: unstored, status: 'waiting' })
   }
   const byCall = new Map(ends.map((end) => [end.call, end]))
-  const parts = order.flatMap((call): Part[] => {
+  const parts: Part[] = []
+  for (const call of order) {
     const end = byCall.get(call)
-    return end ? [resultPart(end)] : []
-  })
+    if (end) parts.push(resultPart(end))
+  }
   const messages = [run.message('tool', parts)]
   // The session has gone on since: the results take their place further up, and the model must be asked anew.
   if (history.messages.at(-1)?.role === 'assistant' && !order.some((call) => history.isOpen(started.turn.id, call))) {
@@ -118,12 +121,6 @@ export const resultPart = ({ call, tool, output, status }: CallEnd): Part =>
     ? { type: 'tool-result', call, tool, output }
     : { type: 'tool-result', call, tool, output, isError: true }
 
-const asked = ({ tool, arguments: text, expiresAt }: NonNullable<PlannedCall['approval']>) => ({
-  tool,
-  arguments: text,
-  expiresAt,
-})
-
 export function stageEnd(
   live: LiveTurn,
   step: number,
@@ -137,14 +134,15 @@ export function stageEnd(
 export const deferredText =
   'approval was requested; the call runs when a person approves it. Tell the user, do not repeat the call.'
 
-/** Calls that need no run: refused ones, and in `defer` mode the ones whose approval the model is told of. */
+/** The end of a call that needs no run: a refused one, and in `defer` mode one whose approval the model is told of. */
 function settledAtOnce(
   row: PlannedCall['row'],
   approval: PlannedCall['approval'],
   mode: 'suspend' | 'defer',
   at: number,
-): CallEnd[] {
-  const end = { id: row.id, call: row.call, tool: row.tool, startedAt: row.startedAt, endedAt: at }
-  if (row.status === 'failed' || row.status === 'denied') return [{ ...end, status: row.status, output: row.output }]
-  return !approval || mode === 'suspend' ? [] : [{ ...end, status: 'deferred', output: deferredText }]
+): CallEnd | null {
+  const { id, call, tool, startedAt, status } = row
+  const end = { id, call, tool, startedAt, endedAt: at }
+  if (status === 'failed' || status === 'denied') return { ...end, status, output: row.output }
+  return approval && mode === 'defer' ? { ...end, status: 'deferred', output: deferredText } : null
 }
