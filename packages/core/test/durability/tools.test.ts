@@ -88,9 +88,7 @@ describe('calls of one step', () => {
       clock: systemClock,
     }))
     const told: string[] = []
-    const running = (async () => {
-      for await (const batch of executeCalls(calls, 8, stop.signal)) told.push(...batch.map(({ id }) => id))
-    })()
+    const running = executeCalls(calls, 8, stop.signal, async (batch) => told.push(...batch.map(({ id }) => id)))
     await expect(running).rejects.toThrow('stopped')
     expect(told).toEqual(['ending'])
   })

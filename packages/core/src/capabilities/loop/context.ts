@@ -34,7 +34,8 @@ const outputInstructions = ({ schema }: AgentOutput): string =>
 /** What every request of an agent begins with. */
 interface Preamble {
   readonly instructions: string
-  readonly output: { readonly output?: NonNullable<ModelRequest['output']> }
+  /** What it may say besides. */
+  readonly options: Pick<ModelRequest, 'output' | 'temperature'>
   readonly tools: readonly ToolDescription[]
   readonly toolTokens: number
   readonly instructionTokens: number
@@ -52,7 +53,10 @@ function preambleOf(agent: Agent): Preamble {
   const instructions = output ? `${agent.instructions}\n\n${outputInstructions(output)}` : agent.instructions
   const made = {
     instructions,
-    output: output ? { output: { name: output.name, schema: output.schema } } : {},
+    options: {
+      ...(agent.temperature === null ? {} : { temperature: agent.temperature }),
+      ...(output ? { output: { name: output.name, schema: output.schema } } : {}),
+    },
     tools,
     toolTokens: tools.length === 0 ? 0 : tokensOf(JSON.stringify(tools)),
     instructionTokens: tokensOf(instructions),
@@ -136,8 +140,7 @@ export function assemble(
       messages: model.vision ? messages : withoutImages(messages, model.id),
       tools,
       maxOutputTokens,
-      ...(agent.temperature === null ? {} : { temperature: agent.temperature }),
-      ...preamble.output,
+      ...preamble.options,
     },
     segments,
   }

@@ -92,15 +92,16 @@ function describeFailure(error: unknown): string {
 }
 
 /**
- * Runs calls side by side, at most `parallel` at once, and yields their results in batches: those that ended while the
- * caller was storing the batch before. Throws the abort reason after the last result that is known. Calls that still
- * run when the caller asks for no more are aborted.
+ * Runs calls side by side, at most `parallel` at once, and hands their results to `take` in batches: those that ended
+ * while it was storing the batch before. Rejects with the abort reason after the last result that is known. Calls that
+ * still run when `take` rejects are aborted.
  */
-export async function* executeCalls(
+export async function executeCalls(
   calls: readonly ExecuteInput[],
   parallel: number,
   signal: AbortSignal,
-): AsyncGenerator<RanCall[]> {
+  take: (batch: readonly RanCall[]) => Promise<unknown> | undefined,
+): Promise<void> {
   // Most steps have no more calls than may run at once: there is nothing to queue then.
   const queue = calls.length > parallel ? new PQueue({ concurrency: parallel }) : null
   const running = new RunningCalls()
@@ -123,9 +124,9 @@ export async function* executeCalls(
       },
     )
   }
-  let done = 0
+  let open = calls.length
   try {
-    while (done < calls.length) {
+    while (open > 0) {
       if (ended.length === 0 && !failure) {
         await new Promise<void>((resolve) => {
           wake = resolve
@@ -133,13 +134,14 @@ export async function* executeCalls(
       }
       const batch = ended
       ended = []
-      done += batch.length
-      if (batch.length > 0) yield batch
-      else if (failure) throw failure.reason
+      if (batch.length === 0 && failure) throw failure.reason
+      open -= batch.length
+      const stored = take(batch)
+      if (stored !== undefined) await stored
     }
   } finally {
     signal.removeEventListener('abort', stop)
     queue?.clear()
-    if (done < calls.length) running.stop(new Error('nobody waits for this call any more'))
+    if (open > 0) running.stop(new Error('nobody waits for this call any more'))
   }
 }

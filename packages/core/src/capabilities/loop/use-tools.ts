@@ -71,25 +71,23 @@ export async function finishStep(
   const { clock, limits } = run.services
   const { agent, candidates, history, live, started, toolAborter } = run.input
   const ends = [...known]
-  let unstored: RanCall[] = []
+  let last: readonly RanCall[] = []
   let open = calls.length
   for (const { id } of calls) run.open.add(id)
-  for await (const batch of executeCalls(calls, limits.parallelCalls, toolAborter.signal)) {
+  await executeCalls(calls, limits.parallelCalls, toolAborter.signal, (batch) => {
     open -= batch.length
     for (const end of batch) {
       run.open.delete(end.id)
       stageEnd(live, step, end)
     }
     ends.push(...batch)
-    unstored.push(...batch)
-    if (open > 0) {
-      await run.commit({ toolCallEnds: unstored })
-      unstored = []
-    }
-  }
+    if (open > 0) return run.commit({ toolCallEnds: batch })
+    last = batch
+    return undefined
+  })
   if (waits) {
     live.stage({ type: 'turn.waiting', at: clock.now() })
-    return await run.commit({ toolCallEnds: unstored, status: 'waiting' })
+    return await run.commit({ toolCallEnds: last, status: 'waiting' })
   }
   const byCall = new Map(ends.map((end) => [end.call, end]))
   const parts: Part[] = []
@@ -105,7 +103,7 @@ export async function finishStep(
     )
   }
   const reservation = run.costs.next(run.steps + 1, agent, candidates[0], history, messages)
-  await run.commit({ toolCallEnds: unstored, messages, ...(reservation && { reservation }) })
+  await run.commit({ toolCallEnds: last, messages, ...(reservation && { reservation }) })
   return null
 }
 

@@ -28,6 +28,14 @@ interface Selecting {
 const registered = 'provider registered'
 const nearlyFull = 0.1
 
+/** A candidate that can be called, and its place among those that were asked for. */
+interface Found {
+  readonly model: Model
+  readonly score: number
+  readonly source: 'override' | 'primary' | 'fallback'
+  readonly index: number
+}
+
 /** Throws `MODEL_UNKNOWN` when no model can be called at all. */
 export function selectModels(
   { find, gate, capacity }: Selecting,
@@ -36,7 +44,7 @@ export function selectModels(
   needs: ModelNeeds | null,
 ): Selected {
   const wanted = override === null ? models : [override, ...models.filter((id) => id !== override)]
-  const found: { readonly model: Model; readonly score: number }[] = []
+  const found: Found[] = []
   const candidates = wanted.map((id, index): SelectionCandidate => {
     const source = id === override ? 'override' : index === (override === null ? 0 : 1) ? 'primary' : 'fallback'
     const model = find(id)
@@ -45,7 +53,7 @@ export function selectModels(
     }
     const breaker = gate.stateOf(model.prefix)
     const { note, score } = judge(model, breaker, capacity, needs)
-    found.push({ model, score })
+    found.push({ model, score, source, index })
     return { model: id, usable: score > 0, note, source, score, registered: true, breaker }
   })
   if (found.length === 0) {
@@ -53,9 +61,9 @@ export function selectModels(
   }
   // Stable: among equals the order in which they were asked for counts.
   const ranked = found.length === 1 ? found : found.toSorted((one, other) => other.score - one.score)
-  const best = ranked[0] as (typeof found)[number]
+  const best = ranked[0] as Found
   return {
-    selection: { chosen: best.model.id, strategy: strategyOf(best, wanted, override), candidates, override },
+    selection: { chosen: best.model.id, strategy: strategyOf(best, override), candidates, override },
     candidates: ranked.map(({ model }) => model),
   }
 }
@@ -102,15 +110,9 @@ function judge(
 const outputOf = ({ maxOutputTokens: most }: Model, needs: ModelNeeds): number =>
   Math.min(needs.maxOutputTokens ?? most, most)
 
-function strategyOf(
-  { model, score }: { readonly model: Model; readonly score: number },
-  wanted: readonly string[],
-  override: string | null,
-): string {
+function strategyOf({ index, score, source }: Found, override: string | null): string {
   if (score === 0) return 'last_resort'
-  if (model.id === override) return 'override'
-  const place = wanted.indexOf(model.id) - (override === null ? 0 : 1)
-  return place === 0 ? 'primary' : `fallback_${place}`
+  return source === 'fallback' ? `fallback_${override === null ? index : index - 1}` : source
 }
 
 /** The order that was chosen before, for what can still be called of it; models that have been added since come last. */

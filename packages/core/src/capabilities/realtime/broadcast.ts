@@ -19,9 +19,17 @@ interface Listening {
   readonly listener: TurnListener
 }
 
-/** Tells listeners of every live turn within their reach. While nobody listens, a live turn does not know of it. */
+interface Running {
+  readonly live: LiveTurn
+  readonly turn: Turn
+}
+
+/**
+ * The turns that run here. Tells listeners of every one within their reach; while nobody listens, a live turn does not
+ * know of it.
+ */
 export class Broadcast {
-  readonly #running = new Map<LiveTurn, Turn>()
+  readonly #running = new Map<string, Running>()
   readonly #listening = new Set<Listening>()
   readonly #report: (error: unknown, where: string) => void
   #ended = false
@@ -30,14 +38,20 @@ export class Broadcast {
     this.#report = report
   }
 
+  /** In the place of an earlier run of the same turn, which is about to be removed. */
   add(live: LiveTurn, turn: Turn): void {
-    this.#running.set(live, turn)
-    if (this.#listening.size > 0) this.#observe(live, turn)
+    const running = { live, turn }
+    this.#running.set(live.id, running)
+    if (this.#listening.size > 0) this.#observe(running)
   }
 
   remove(live: LiveTurn): void {
     live.observer = null
-    this.#running.delete(live)
+    if (this.#running.get(live.id)?.live === live) this.#running.delete(live.id)
+  }
+
+  find(turn: string): LiveTurn | undefined {
+    return this.#running.get(turn)?.live
   }
 
   /** Returns what ends it. */
@@ -48,10 +62,10 @@ export class Broadcast {
       return () => {}
     }
     this.#listening.add(listening)
-    if (this.#listening.size === 1) for (const [live, turn] of this.#running) this.#observe(live, turn)
+    if (this.#listening.size === 1) for (const running of this.#running.values()) this.#observe(running)
     return () => {
       if (!this.#listening.delete(listening) || this.#listening.size > 0) return
-      for (const live of this.#running.keys()) live.observer = null
+      for (const { live } of this.#running.values()) live.observer = null
     }
   }
 
@@ -59,11 +73,11 @@ export class Broadcast {
     this.#ended = true
     const listening = [...this.#listening]
     this.#listening.clear()
-    for (const live of this.#running.keys()) live.observer = null
+    for (const { live } of this.#running.values()) live.observer = null
     for (const { listener } of listening) this.#guard(() => listener.ended())
   }
 
-  #observe(live: LiveTurn, turn: Turn): void {
+  #observe({ live, turn }: Running): void {
     live.observer = (event) => {
       for (const { reach, listener } of this.#listening) {
         if (!reaches(reach, turn)) continue

@@ -40,7 +40,6 @@ export interface RealtimeDependencies {
 }
 
 export function createRealtime({ sessions, tickets, clock, told, report }: RealtimeDependencies): Realtime {
-  const live = new Map<string, LiveTurn>()
   const broadcast = new Broadcast(report)
   const awaited = new Map<string, Set<() => void>>()
   let stopped: { readonly reason: unknown } | undefined
@@ -64,7 +63,8 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
   }
 
   const touch = (turn: string) => {
-    for (const wake of [...(awaited.get(turn) ?? [])]) wake()
+    const waiting = awaited.get(turn)
+    if (waiting !== undefined) for (const wake of [...waiting]) wake()
   }
 
   return {
@@ -86,7 +86,6 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
 
     open(turn, stored, epoch) {
       const opened = new LiveTurn(turn.id, stored, epoch)
-      live.set(turn.id, opened)
       broadcast.add(opened, turn)
       touch(turn.id)
       return opened
@@ -94,7 +93,6 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
 
     close(closed) {
       broadcast.remove(closed)
-      if (live.get(closed.id) === closed) live.delete(closed.id)
       // A reader that has read the row before the end was stored, and finds nothing live after it, looks again.
       touch(closed.id)
     },
@@ -109,7 +107,7 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
           // The row is read although the events may be here: it says whether the caller may see them.
           const turn = await sessions.turn(reach, id)
           if (!turn) return
-          const here = live.get(id)
+          const here = broadcast.find(id)
           if (here && position >= here.first) {
             for await (const event of here.read(position, signal)) {
               position = event.sequence
@@ -134,7 +132,7 @@ export function createRealtime({ sessions, tickets, clock, told, report }: Realt
             }
             if (here) position = Math.max(position, here.first)
           }
-          if (!live.has(id)) await changed
+          if (!broadcast.find(id)) await changed
         } finally {
           stop()
         }
