@@ -10,6 +10,7 @@ import type { Leftover, OutcomeDecision } from './resume-turn.ts'
 import { runTurn } from './run-turn.ts'
 import type { ResumedTurn, StartedTurn } from './store.ts'
 import { type RunServices, TurnRun } from './turn-run.ts'
+import { TurnStop } from './turn-stop.ts'
 
 /** A turn that could not be recorded is tried again after this; doubles up to a minute. */
 const firstRetryMs = 1_000
@@ -31,8 +32,7 @@ interface Resumption {
 }
 
 interface Running {
-  readonly aborter: AbortController
-  readonly toolAborter: AbortController
+  readonly stop: TurnStop
   done: Promise<void> | undefined
 }
 
@@ -69,19 +69,15 @@ export function createRunner(services: RunServices): Runner {
     const { id } = started.turn
     const epoch = resumption?.reason === 'takeover' ? started.lease.epoch : 0
     const live = realtime.open(started.turn, resumption?.stored, epoch)
-    const here: Running = { aborter: new AbortController(), toolAborter: new AbortController(), done: undefined }
+    const here: Running = { stop: new TurnStop(), done: undefined }
     running.set(id, here)
-    if (stopping.signal.aborted) here.aborter.abort(loopErrors.RUNTIME_STOPPED())
+    if (stopping.signal.aborted) here.stop.endModel(loopErrors.RUNTIME_STOPPED())
     if (started.turn.cancelRequested) cancel(id)
-    here.done = run(started, resumption, plan, live, here)
+    here.done = run(started, resumption, plan, live, here.stop)
     return live
   }
 
-  function end(turn: string, reason: KeelsonError): void {
-    const here = running.get(turn)
-    here?.aborter.abort(reason)
-    here?.toolAborter.abort(reason)
-  }
+  const end = (turn: string, reason: KeelsonError) => running.get(turn)?.stop.end(reason)
 
   function cancel(turn: string): void {
     end(turn, loopErrors.TURN_CANCELLED())
@@ -94,8 +90,9 @@ export function createRunner(services: RunServices): Runner {
     resumption: Resumption | null,
     plan: TurnPlan | null,
     live: LiveTurn,
-    { aborter: { signal }, toolAborter }: Running,
+    stop: TurnStop,
   ) {
+    const { signal } = stop
     const { turn, lease, lastSequence } = started
     const { id, input: parts } = turn
     const reach = { tenant: turn.tenant, subject: turn.subject }
@@ -141,7 +138,7 @@ export function createRunner(services: RunServices): Runner {
           history,
           live,
           signal,
-          toolAborter,
+          stop,
           stopping: stopping.signal,
           cancel: () => cancel(id),
         })
@@ -233,9 +230,9 @@ export function createRunner(services: RunServices): Runner {
       stopping.abort(loopErrors.RUNTIME_STOPPED())
       const { reason } = stopping.signal
       const all = [...running.values()]
-      for (const { aborter } of all) aborter.abort(reason)
+      for (const { stop } of all) stop.endModel(reason)
       const endTools = () => {
-        for (const { toolAborter } of all) toolAborter.abort(reason)
+        for (const { stop } of all) stop.endTools(reason)
       }
       const cancelTimer = graceMs > 0 ? clock.after(graceMs, endTools) : endTools()
       await Promise.all(all.map(({ done }) => done))

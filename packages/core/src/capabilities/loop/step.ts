@@ -47,7 +47,6 @@ class Attempt {
   #lastPartAt: number | null = null
   #reject: (reason: unknown) => void = () => {}
   #cancelTimer = () => {}
-  readonly #aborted = () => this.#giveUp(this.#run.input.signal.reason)
 
   constructor(run: TurnRun, step: number, model: Model) {
     this.#run = run
@@ -63,7 +62,7 @@ class Attempt {
       this.#reject = reject
       const { flushMs, firstTokenMs, stepMs } = this.#run.services.limits
       this.#lookIn(Math.min(flushMs, firstTokenMs, stepMs))
-      this.#run.input.signal.addEventListener('abort', this.#aborted, { once: true })
+      this.#run.input.stop.listener = (reason) => this.#giveUp(reason)
       this.#consume(request, resolve).catch(reject)
     })
   }
@@ -74,7 +73,7 @@ class Attempt {
 
   stopWatching(): void {
     this.#cancelTimer()
-    this.#run.input.signal.removeEventListener('abort', this.#aborted)
+    this.#run.input.stop.listener = null
   }
 
   result(): StepResult {

@@ -14,6 +14,7 @@ import type { Recollection } from './recollect.ts'
 import type { StepResult } from './step-result.ts'
 import type { Committed, StartedTurn, TurnCommit } from './store.ts'
 import { TurnCosts } from './turn-costs.ts'
+import type { TurnStop } from './turn-stop.ts'
 
 /** What every turn of a runtime runs with. */
 export type RunServices = LoopDependencies & { readonly histories: HistoryCache }
@@ -27,8 +28,7 @@ export interface RunTurn extends TurnPlan {
   readonly live: LiveTurn
   /** Aborted with `TURN_CANCELLED`, or with anything else when the runtime stops: no model call goes on. */
   readonly signal: AbortSignal
-  /** Aborts tools: on cancel too, but when the runtime stops only after the time that running ones are given to end. */
-  readonly toolAborter: AbortController
+  readonly stop: TurnStop
   /** Aborted when the runtime stops. */
   readonly stopping: AbortSignal
   /** Aborts both: a cancel was asked for on another instance. */

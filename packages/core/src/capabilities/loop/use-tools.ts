@@ -69,12 +69,12 @@ export async function finishStep(
   waits: boolean,
 ): Promise<Committed | null> {
   const { clock, limits } = run.services
-  const { agent, candidates, history, live, started, toolAborter } = run.input
+  const { agent, candidates, history, live, started, stop } = run.input
   const ends = [...known]
   let last: readonly RanCall[] = []
   let open = calls.length
   for (const { id } of calls) run.open.add(id)
-  await executeCalls(calls, limits.parallelCalls, toolAborter.signal, (batch) => {
+  await executeCalls(calls, limits.parallelCalls, stop.toolSignal, (batch) => {
     open -= batch.length
     for (const end of batch) {
       run.open.delete(end.id)

@@ -228,7 +228,7 @@ export class LiveTurn {
     const waiting = this.#waiting
     let left = 0
     for (const settle of waiting) if (!settle()) waiting[left++] = settle
-    if (left < waiting.length) waiting.length = left
+    while (waiting.length > left) waiting.pop()
   }
 
   #close(): void {
