@@ -257,22 +257,22 @@ describe('an approval', () => {
     },
   )
 
-  test('of two the first is decided first, then the other is asked for', async () => {
+  test('of several is asked for and decided in the order in which the model called', async () => {
     const sent: string[] = []
-    const both = [callTool('send_mail', { to: 'a@x' }), callTool('send_mail', { to: 'b@x' })]
+    const to = ['d@x', 'a@x', 'c@x', 'b@x']
     await using server = await mycelosServer({
-      model: scriptedModel([both, say('Both are out.')]),
+      model: scriptedModel([to.map((address) => callTool('send_mail', { to: address })), say('They are out.')]),
       agents: [assistant({ tools: [sendMail(sent)] })],
     })
-    const asked = [
-      dataOf(await chat(server, { message: 'Mail both', session_id: 's' }), 'widget').widget,
-      dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'widget').widget,
-    ]
-    expect(asked.map(({ type }) => type)).toEqual(['permission_prompt', 'permission_prompt'])
-    expect(asked.map((widget) => widget.arguments).toSorted()).toEqual(['{"to":"a@x"}', '{"to":"b@x"}'])
-    expect(sent).toEqual([])
-    expect(dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'text').content).toBe('Both are out.')
-    expect(sent.toSorted()).toEqual(['a@x', 'b@x'])
+    const asked: string[] = []
+    for (const message of ['Mail all', 'yes', 'no', 'yes']) {
+      const { widget } = dataOf(await chat(server, { message, session_id: 's' }), 'widget')
+      asked.push(JSON.parse(String(widget['arguments'])).to)
+      expect(sent).toEqual([])
+    }
+    expect(asked).toEqual(to)
+    expect(dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'text').content).toBe('They are out.')
+    expect(sent.toSorted()).toEqual(['b@x', 'c@x', 'd@x'])
   })
 
   test('of another session is not answered', async () => {
