@@ -324,43 +324,6 @@ describe('without a model', () => {
   })
 })
 
-describe('slash commands', () => {
-  const run = async (server: Awaited<ReturnType<typeof mycelosServer>>, message: string) => {
-    const events = await chat(server, { message, session_id: 's' })
-    expect(namesOf(events)).toEqual(['session', 'system-response', 'done'])
-    expect(dataOf(events, 'done')).toEqual({ tokens: 0, model: '', cost: 0 })
-    return dataOf(events, 'system-response').content
-  }
-
-  test('go past the model, and are kept', async () => {
-    const model = scriptedModel([])
-    await using server = await mycelosServer({ model })
-    const help = await run(server, '/help')
-    expect(help).toContain('/sessions')
-    expect(await run(server, '/agent')).toContain('The assistant')
-    expect(await run(server, '/agent assistant')).toContain('weather')
-    expect(await run(server, '/agent nobody')).toContain('no such agent')
-    expect(await run(server, '/model')).toContain(modelName)
-    expect(await run(server, '/sessions')).toContain('messages')
-    expect(await run(server, '/constructor')).toContain('Unknown command: /constructor')
-    expect(await run(server, '/mount add /')).toContain('not available')
-    expect(model.calls).toEqual([])
-    const messages = await messagesOf(server, 's')
-    expect(messages.slice(0, 2)).toMatchObject([
-      { role: 'user', content: '/help' },
-      { role: 'assistant', content: help, metadata: { agent: 'System' } },
-    ])
-    expect(messages[0]).not.toHaveProperty('metadata')
-    expect((await server.ask('GET', '/api/sessions')).json[0]).not.toHaveProperty('title')
-  })
-
-  test('that begin with /run are messages', async () => {
-    const model = scriptedModel([say('Running.')])
-    await using server = await mycelosServer({ model })
-    expect(dataOf(await chat(server, '/run report'), 'text').content).toBe('Running.')
-  })
-})
-
 describe('what is wrong with a message is said in the framework’s own way', () => {
   test.each<[string, unknown, Record<string, string>?]>([
     ['no message', {}],

@@ -197,7 +197,8 @@ describe('an address', () => {
     const { server } = await open()
     await using _ = server
     const got = await server.ask('GET', path)
-    expect([got.status, got.json]).toEqual([400, { error: expect.any(String) }])
+    // Of broken escapes a framework may speak before anybody else does.
+    expect([got.status, typeof got.json.error]).toEqual([400, 'string'])
   })
 
   test.each([

@@ -1,6 +1,6 @@
 import { say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
-import { chat, dataOf, mycelosServer, rowTime, type TestServer } from './mycelos-server.ts'
+import { mycelosServer, rowTime, type TestServer } from './mycelos-server.ts'
 
 const open = () => mycelosServer({ model: scriptedModel([], { otherwise: say('Hi.') }) })
 
@@ -176,13 +176,4 @@ describe('what is wrong is said, and changes nothing', () => {
     const got = await server.ask('GET', `${base}/notes/other`)
     expect([got.status, got.json]).toEqual([404, { error: 'not_found', path: 'notes/other' }])
   })
-})
-
-test('/memory lists and searches notes', async () => {
-  await using server = await open()
-  await write(server, { title: 'Alpha' })
-  await write(server, { title: 'Beta' })
-  const said = async (message: string) => dataOf(await chat(server, message), 'system-response').content
-  expect(await said('/memory')).toMatch(/Beta[\s\S]*Alpha/)
-  expect(await said('/memory alp')).not.toContain('Beta')
 })

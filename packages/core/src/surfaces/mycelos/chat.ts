@@ -8,7 +8,7 @@ import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
 import { answerChat, type ChatEvent, chatEvent, doneForFree, type Send } from './chat-events.ts'
 import { showTurn } from './chat-stream.ts'
-import { runCommand } from './commands.ts'
+import { isCommand, runCommand, withoutSecret } from './commands.ts'
 import { createCostNotices } from './cost-notices.ts'
 import { pickDefault, systemAgents } from './current-agent.ts'
 import { decisionIn } from './decision-words.ts'
@@ -20,6 +20,8 @@ import { fill, type Texts, textsIn } from './texts.ts'
 const toolRounds = 5
 const toolRoundsAfterHandOver = 10
 const longestTitle = 60
+/** Characters of a tool's result that the model gets. */
+const toolResultCharacters = 4_000
 
 /** Named by the server or, for a session that began offline, by its client. */
 const sessionId = z
@@ -64,9 +66,7 @@ export function chatRoutes(settings: Settings): readonly AnyRoute<Client>[] {
         const message = body.message.toWellFormed()
         const [agents, session] = await Promise.all([client.agents.list(), find(client, body.session_id)])
         const chat = { client, settings, session, message, agents, standard: pickDefault(agents, settings) }
-        // A running workflow would take these as they are.
-        const isCommand = message.startsWith('/') && !/^\/run\b/.test(message)
-        return isCommand
+        return isCommand(message)
           ? await answerCommand(chat, body)
           : await answerMessage(chat, body, (texts) => costNotices(client, principal, texts))
       },
@@ -95,10 +95,14 @@ const says = (content: string): ChatEvent => ({ event: 'system-response', data: 
 async function answerCommand({ agents, client, message, session, settings, standard }: Chat, body: ChatBody) {
   const agent = standard?.id ?? 'mycelos'
   const id = session?.id ?? (await client.sessions.create({ agent, ...named(body.session_id) })).id
-  await client.sessions.append({ session: id, role: 'user', parts: [{ type: 'text', text: message }] })
-  const content = await runCommand({ agents, client, message, session: id, settings, standard })
-  await client.sessions.append({ session: id, role: 'assistant', parts: [{ type: 'text', text: content }] })
-  return sends([opening(id), says(content), doneForFree])
+  await client.sessions.append({ session: id, role: 'user', parts: [{ type: 'text', text: withoutSecret(message) }] })
+  return answerChat(async (send) => {
+    await send(opening(id))
+    const content = await runCommand({ agents, client, message, session: id, settings, standard })
+    await client.sessions.append({ session: id, role: 'assistant', parts: [{ type: 'text', text: content }] })
+    await send(says(content))
+    await send(doneForFree)
+  }, false)
 }
 
 const named = (id: string | null | undefined): { id?: string } => (id == null || id === '' ? {} : { id })
@@ -113,7 +117,10 @@ async function answerMessage(
   const id = session?.id ?? (body.session_id || globalThis.crypto.randomUUID())
   const chosen = choose(chat, body.target_agent_id)
   if (chosen === 'unknown') {
-    return sends([opening(id), says(fill(texts.chat.unknownAgent, { agent: body.target_agent_id ?? '' }))])
+    return sends([
+      opening(id),
+      says(fill(texts.chat.unknownAgent, { agent: excerpt(body.target_agent_id ?? '', longestTitle) })),
+    ])
   }
   const setUp: readonly ChatEvent[] = [
     opening(id),
@@ -131,6 +138,7 @@ async function answerMessage(
     whenClosed: 'answer',
     approvals: 'suspend',
     maxToolRounds: agent === chat.standard ? toolRounds : toolRoundsAfterHandOver,
+    toolResultCharacters,
     beforeQueue: () => decisionIn(message) ?? 'cancel',
   })
   const turn = await handle.accepted.catch((error: unknown) => {
