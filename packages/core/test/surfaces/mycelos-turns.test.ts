@@ -66,7 +66,7 @@ describe('what fails', () => {
   })
 
   test('after a tool was used does so, too', async () => {
-    const model = scriptedModel([callTool('look')], { otherwise: fail('rate_limit') })
+    const model = scriptedModel([callTool('look')], { otherwise: fail('overload') })
     await using server = await mycelosServer({ model, agents: [assistant({ tools: [tool('look', () => 'seen')] })] })
     expect(namesOf(await send(server, 'Hi'))).toEqual(['session', 'agent', 'step-progress', 'step-progress', 'error'])
   })
