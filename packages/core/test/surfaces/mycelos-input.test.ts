@@ -86,7 +86,12 @@ describe.each(withBody)('%s %s', (method, path, fine) => {
       expect([what, got.status, Object.keys(got.json)]).toEqual([what, status, [status === 413 ? 'error' : 'detail']])
       if (status === 422) {
         const [problem] = got.json.detail
-        expect(problem).toEqual({ type: expect.any(String), loc: expect.any(Array), msg: expect.any(String), input: null })
+        expect(problem).toEqual({
+          type: expect.any(String),
+          loc: expect.any(Array),
+          msg: expect.any(String),
+          input: null,
+        })
         expect(problem.loc[0]).toBe('body')
       }
       expect(got.text).not.toMatch(/at \w+ \(|node_modules|\.ts:|zod/i)

@@ -65,6 +65,13 @@ describe('what fails', () => {
     expect(await messagesOf(server)).toMatchObject([{ role: 'user' }])
   })
 
+  test('is told without what the vendor said of keys', async () => {
+    const message = 'Incorrect API key provided: sk-live-123 (org at https://vendor.example)'
+    const model = scriptedModel([], { otherwise: fail('auth', { message }) })
+    await using server = await mycelosServer({ model })
+    expect(dataOf(await send(server, 'Hi'), 'error').message).not.toMatch(/sk-live/)
+  })
+
   test('after a tool was used does so, too', async () => {
     const model = scriptedModel([callTool('look')], { otherwise: fail('overload') })
     await using server = await mycelosServer({ model, agents: [assistant({ tools: [tool('look', () => 'seen')] })] })
