@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { inspect } from 'node:util'
 import { mcpConnectors } from '@keelson/core/mcp'
 import { callTool, type ScriptedModel, say, scriptedModel } from '@keelson/core/testing'
+import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, test } from 'vitest'
 import type { ChatEvent } from '../../src/surfaces/mycelos/chat-events.ts'
 import { connectorOf } from '../../src/surfaces/mycelos/connectors.ts'
@@ -89,6 +90,22 @@ describe('a connector', () => {
     expect([got.status, Object.keys(got.json)]).toEqual([status, [status === 422 ? 'detail' : 'error']])
     expect((await server.ask('GET', '/api/connectors')).json).toEqual([])
     expect((await server.ask('GET', '/api/config/generations')).json).toEqual(before)
+  })
+
+  test('without secrets needs no vault, and with some says that there is none', async () => {
+    const vault = { get: () => Promise.reject(new Error('closed')), put: () => Promise.reject(new Error('closed')) }
+    const store = sqliteStore(':memory:')
+    await using server = await mycelosServer({
+      model: scriptedModel([]),
+      connectors: mcpConnectors(),
+      allowProcesses: true,
+      store: { ...store, vault: { ...store.vault, ...vault } },
+    })
+    const body = { name: 'x', command: 'node a' }
+    expect((await server.ask('POST', '/api/connectors', { body })).status).toBe(200)
+    const secret = { ...body, name: 'y', secret: 'sk-1' }
+    expect((await server.ask('POST', '/api/connectors', { body: secret })).status).toBe(500)
+    expect((await server.ask('GET', '/api/connectors')).json).toHaveLength(1)
   })
 
   test('starts no program where the host allows none', async () => {
@@ -322,7 +339,7 @@ describe('secrets', () => {
     [{ secrets: [], secret: 's' }, { BRAVE_SEARCH_API_KEY: 's' }],
   ])('%j are these variables', (more, secrets) => {
     expect(of(more)).toMatchObject({
-      secrets,
+      ...(Object.keys(secrets).length === 0 ? {} : { secrets }),
       transport: { type: 'stdio', command: 'npx', args: ['server'], env: Object.keys(secrets) },
     })
   })
