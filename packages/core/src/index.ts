@@ -175,6 +175,7 @@ export {
   type SchemaTool,
   type Tool,
   type ToolContext,
+  type ToolPermission,
   type ToolOverrides,
   toolErrors,
 } from './capabilities/tools/index.ts'
