@@ -175,8 +175,8 @@ export {
   type SchemaTool,
   type Tool,
   type ToolContext,
-  type ToolPermission,
   type ToolOverrides,
+  type ToolPermission,
   toolErrors,
 } from './capabilities/tools/index.ts'
 export {
