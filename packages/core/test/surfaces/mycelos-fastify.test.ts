@@ -13,6 +13,7 @@ describe('on Fastify', async () => {
   })
 
   await import('./mycelos-access.test.ts')
+  await import('./mycelos-agents.test.ts')
   await import('./mycelos-chat.test.ts')
   await import('./mycelos-commands.test.ts')
   await import('./mycelos-config.test.ts')
@@ -20,6 +21,7 @@ describe('on Fastify', async () => {
   await import('./mycelos-cost.test.ts')
   await import('./mycelos-input.test.ts')
   await import('./mycelos-knowledge.test.ts')
+  await import('./mycelos-permissions.test.ts')
   await import('./mycelos-routes.test.ts')
   await import('./mycelos-turns.test.ts')
 })

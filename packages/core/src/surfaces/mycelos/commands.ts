@@ -2,7 +2,7 @@ import type { Agent } from '../../capabilities/agents/index.ts'
 import type { Connector } from '../../capabilities/connectors/index.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
-import { rollBack } from './config.ts'
+import { generationsOf, rollBack } from './config.ts'
 import { addConnector, connectorsOf, removeConnector } from './connectors.ts'
 import { costOf } from './cost.ts'
 import { excerpt, rowTime } from './formats.ts'
@@ -124,9 +124,9 @@ const commands: Readonly<Record<string, Command>> = {
         return item('generation', String(await rollBack(client, Number(number))))
       }
       if (action !== 'list' || number !== undefined) return null
-      const { active, generations } = await client.config.list({ limit: listed })
+      const { active, generations } = await generationsOf(client, listed, Date.now())
       return rows(
-        generations.map(({ createdAt, description, number: id, trigger }) =>
+        generations.map(({ createdAt, description, id, trigger }) =>
           item(
             String(id),
             `${excerpt(description || trigger, 80)} (${rowTime(createdAt)})${id === active ? ' \u2190' : ''}`,
