@@ -113,6 +113,14 @@ describe('a slash command', () => {
   })
 
   test.each([
+    `/cost ${' '.repeat(500_000)}today${' '.repeat(500_000)}`,
+    `/cost today${'\n\t'.repeat(250_000)}${'\u00a0'.repeat(1_000)}`,
+  ])('is found within all the white space there may be', async (message) => {
+    await using server = await open()
+    expect(await run(server, message)).toContain('USD')
+  })
+
+  test.each([
     '/sessions resume x',
     '/agent assistant grant weather',
     '/agent list all',
@@ -275,6 +283,7 @@ describe('/credential', () => {
     await using server = await open({ model })
     expect(await run(server, `/credential store * ${secret}`)).toContain('no such provider')
     expect(await run(server, `/CREDENTIAL  store\topenai ${secret} ${secret}`)).toContain('Usage')
+    expect(await run(server, `/credentials store openai ${secret}`)).toContain('Unknown command')
     await chat(server, { message: 'Hi', session_id: 's' })
     const messages = (await messagesOf(server)) as { content: string }[]
     expect(messages[0]?.content).toBe('/credential store * ***')

@@ -20,6 +20,7 @@ describe('on Fastify', async () => {
   await import('./mycelos-connectors.test.ts')
   await import('./mycelos-cost.test.ts')
   await import('./mycelos-input.test.ts')
+  await import('./mycelos-isolation.test.ts')
   await import('./mycelos-knowledge.test.ts')
   await import('./mycelos-permissions.test.ts')
   await import('./mycelos-routes.test.ts')

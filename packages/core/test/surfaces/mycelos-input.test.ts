@@ -45,6 +45,7 @@ const withBody: readonly [string, string, object][] = [
   ['POST', '/api/knowledge/notes', { title: 'Other' }],
   ['PUT', '/api/knowledge/notes/notes%2Fplain', { content: 'Other' }],
   ['PUT', '/api/knowledge/notes/notes/plain', { content: 'Other' }],
+  ['PATCH', '/api/agents/assistant', { display_name: 'Other' }],
   ['POST', '/api/connectors', { name: 'other', command: 'node a' }],
   ['POST', '/api/config/rollback', { generation: 1 }],
   ['POST', '/api/auth/login', { password }],

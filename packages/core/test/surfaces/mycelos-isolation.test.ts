@@ -97,8 +97,14 @@ describe('two tenants', () => {
     )
     expect(config.connectors).toEqual({})
     expect(JSON.stringify([config, generations, agents, models])).not.toMatch(/north|yard|tok3n/i)
-    expect((await boss.get('/api/agents'))[0]).toMatchObject({ name: 'The northern one', system_prompt: 'Northern.' })
-    expect((await rex.get('/api/agents'))[0]).toMatchObject({ name: 'The assistant', system_prompt: 'You help.' })
+    expect((await boss.get('/api/agents'))[0]).toMatchObject({
+      display_name: 'The northern one',
+      system_prompt: 'Northern.',
+    })
+    expect((await rex.get('/api/agents'))[0]).toMatchObject({
+      display_name: 'The assistant',
+      system_prompt: 'You help.',
+    })
   })
 
   test('see nothing of each other through commands', async () => {
@@ -224,6 +230,7 @@ describe('within a tenant', () => {
       ['GET', '/api/connectors'],
       ['POST', '/api/connectors', { name: 'mine', command: 'node a' }],
       ['DELETE', '/api/connectors/yard'],
+      ['PATCH', '/api/agents/assistant', { display_name: 'Mine' }],
       ['POST', '/api/config/rollback', { generation: active_id }],
     ]
     for (const [method, path, body] of tries) {

@@ -263,6 +263,25 @@ describe('two messages at once', () => {
     expect((await server.ask('GET', '/api/sessions')).json).toHaveLength(1)
   })
 
+  test('are refused when too many wait, and none of the refused is kept', async () => {
+    const opened = Promise.withResolvers<void>()
+    const model = scriptedModel([respond(() => opened.promise.then(() => say('One.')))], { otherwise: say('Two.') })
+    await using server = await mycelosServer({ model, limits: { queuedTurns: 1 } })
+    const first = send(server, 'first')
+    await until(() => model.calls.length === 1, 'the first is asked')
+    const second = send(server, 'second')
+    const waiting = async () =>
+      (await server.runtime.client.sessions.turns({ session: 's', limit: 9, offset: 0 })).length
+    await until(async () => (await waiting()) === 2, 'the second waits')
+    const third = await server.ask('POST', '/api/chat', { body: { message: 'third', session_id: 's' } })
+    expect(third.status).toBeGreaterThanOrEqual(400)
+    expect(third.status).toBeLessThan(500)
+    expect(third.json).toEqual({ error: expect.any(String) })
+    opened.resolve()
+    expect([dataOf(await first, 'text').content, dataOf(await second, 'text').content]).toEqual(['One.', 'Two.'])
+    expect(JSON.stringify(await messagesOf(server))).not.toContain('third')
+  })
+
   test('and commands in a session that is to begin are kept in it, all of them', async () => {
     await using server = await mycelosServer({ model: scriptedModel([], { otherwise: say('Hi.') }) })
     const messages = ['/help', 'Hello', '/agent', '/cost', 'Hello again']

@@ -203,15 +203,16 @@ export const isCommand = (message: string): boolean => message.startsWith('/') &
 
 /** Its name, and what follows it as it was typed. */
 function partsOf(message: string): readonly [name: string, rest: string] {
-  const [, name = '', rest = ''] = /^\/\s*(\S*)\s*([\s\S]*?)\s*$/.exec(message) ?? []
-  return [name.toLowerCase(), rest]
+  const text = message.slice(1).trim()
+  const [name = ''] = /^\S*/.exec(text) ?? []
+  return [name.toLowerCase(), text.slice(name.length).trimStart()]
 }
 
-/** A command as it may be kept: a key that somebody has typed is for the vault alone. */
+/** A command as it may be kept: a key that somebody has typed, under a name like that or nearly so, is for the vault alone. */
 export function withoutSecret(message: string): string {
   const [name, rest] = partsOf(message)
   const [action, provider, ...secret] = rest.split(/\s+/)
-  return name === 'credential' && secret.length > 0 ? `/credential ${action} ${provider} ***` : message
+  return name.startsWith('cred') && secret.length > 0 ? `/${name} ${action} ${provider} ***` : message
 }
 
 /** Does what a slash command asks for, and says what came of it. Nothing that it may not do is an error of the request. */
