@@ -4,8 +4,9 @@ import { ownerOf, reachOf } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import { sessionErrors, type sessionOperations } from './contract.ts'
 import { checkName, longestSessionId, newSession } from './new-session.ts'
-import { textOf } from './session.ts'
+import { isSpoken, textOf } from './session.ts'
 import type { SessionStore } from './store.ts'
+import type { SpokenMessage } from './turn.ts'
 
 /** Titles are made this many at a time, so that a large backlog is neither held in memory nor one long transaction. */
 const backfillBatch = 200
@@ -62,6 +63,12 @@ export function createSessions({
     messages: ({ principal }, { session, after = 0, limit }) =>
       store.messages(reachOf(principal), session, { after, limit }),
 
+    async spoken({ principal }, { session, after = 0, limit }) {
+      const read = await store.messagesWithTurns(reachOf(principal), session, { after, limit })
+      const last = read.length < limit ? undefined : read.at(-1)
+      return { messages: read.filter(isShown), next: last?.message.sequence ?? null }
+    },
+
     async append({ principal }, { session, role, parts }) {
       const message = await store.append(reachOf(principal), session, {
         id: newId(),
@@ -107,3 +114,7 @@ export function createSessions({
     toolCalls: ({ principal }, { turn }) => store.toolCalls(reachOf(principal), turn),
   }
 }
+
+/** What a turn tells its model in the user's place nobody has said. */
+const isShown = ({ message, turn }: SpokenMessage): boolean =>
+  isSpoken(message) && (message.role !== 'user' || turn === null || turn.userMessage === message.id)
