@@ -12,3 +12,21 @@ export async function timed(
   const { user, system } = process.threadCpuUsage(cpu)
   return { us: us / units, cpuUs: (user + system) / units }
 }
+
+/** How long nothing else could be done on this thread while some work was, at the longest, in milliseconds. */
+export async function longestStretch(work: () => Promise<unknown>): Promise<number> {
+  let longest = 0
+  let last = performance.now()
+  let working = true
+  const look = () => {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+    if (working) setImmediate(look)
+  }
+  setImmediate(look)
+  await work()
+  working = false
+  look()
+  return longest
+}

@@ -64,9 +64,11 @@ export function createSessions({
       store.messages(reachOf(principal), session, { after, limit }),
 
     async spoken({ principal }, { session, after = 0, limit }) {
-      const read = await store.messagesWithTurns(reachOf(principal), session, { after, limit })
-      const last = read.length < limit ? undefined : read.at(-1)
-      return { messages: read.filter(isShown), next: last?.message.sequence ?? null }
+      // One more than is wanted tells whether there is a next piece.
+      const read = await store.messagesWithTurns(reachOf(principal), session, { after, limit: limit + 1 })
+      const page = read.slice(0, limit)
+      const next = read.length > limit ? page.at(-1)?.message.sequence : undefined
+      return { messages: page.filter(isShown), next: next ?? null }
     },
 
     async append({ principal }, { session, role, parts }) {
