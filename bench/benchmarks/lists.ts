@@ -8,7 +8,9 @@ export const lists: Benchmark = {
   async run(): Promise<Report> {
     const result = await interleave({ job: 'lists', subjects: ['bare', 'HTTP'], rounds: 11 })
     const all = [
-      ...['sessionsUs', 'messagesUs', 'notesUs'].flatMap((metric) => measurements(result, metric, 'us/list', 'bare')),
+      ...['sessionsUs', 'messagesUs', 'notesUs'].flatMap((metric) =>
+        measurements(result, metric, 'us/list CPU', 'bare'),
+      ),
       ...['sessionsStatements', 'messagesStatements', 'notesStatements']
         .flatMap((metric) => measurements(result, metric, ''))
         .filter(({ subject }) => subject === 'HTTP'),

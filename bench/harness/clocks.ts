@@ -17,16 +17,14 @@ export async function timed(
 export async function longestStretch(work: () => Promise<unknown>): Promise<number> {
   let longest = 0
   let last = performance.now()
-  let working = true
   const look = () => {
     const now = performance.now()
     longest = Math.max(longest, now - last)
     last = now
-    if (working) setImmediate(look)
   }
-  setImmediate(look)
+  const timer = setInterval(look, 1)
   await work()
-  working = false
+  clearInterval(timer)
   look()
   return longest
 }

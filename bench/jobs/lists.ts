@@ -36,7 +36,7 @@ export const start: StartJob = async (name) => {
     const repeat = repeater(file, calls)
     const read =
       name === 'bare' ? async () => requests.forEach(repeat) : () => load.send({ port, requests, concurrency: 1 })
-    return { statements: calls.length, measure: async () => (await timed(readsPerRound, read)).us }
+    return { statements: calls.length, measure: async () => (await timed(readsPerRound, read)).cpuUs }
   }
   const sessions = await list('sessions')
   const messages = await list(`sessions/${session}/messages`)

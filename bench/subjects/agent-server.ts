@@ -1,7 +1,16 @@
 import type { RequestListener } from 'node:http'
 import { keelson } from '@keelson/adapter-express'
 import { keelson as onFastify } from '@keelson/adapter-fastify'
-import { type Client, createRuntime, type Provider, type Runtime, type Store, singleOwner } from '@keelson/core'
+import {
+  type Client,
+  createRuntime,
+  type Principal,
+  type Provider,
+  type Runtime,
+  type Store,
+  singleOwner,
+} from '@keelson/core'
+import type { Mount } from '@keelson/core/http'
 import { mycelos } from '@keelson/core/surfaces/mycelos'
 import { roboticus } from '@keelson/core/surfaces/roboticus'
 import { sqliteStore } from '@keelson/store-sqlite'
@@ -32,7 +41,7 @@ interface AgentServer {
   readonly runtime: Runtime
   readonly client: Client
   /** The surface below `/ai`. */
-  readonly mounting: Parameters<typeof keelson>[1]
+  readonly mounting: { readonly mounts: Mount<Client>[]; authenticate(): Principal }
   /** An app of the framework with the surface alone. */
   listener(framework: FrameworkName): Promise<RequestListener>
   /** Bodies for the stream route: each a new message in a session of its own. */
