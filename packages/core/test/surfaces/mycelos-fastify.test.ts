@@ -22,6 +22,7 @@ describe('on Fastify', async () => {
   await import('./mycelos-input.test.ts')
   await import('./mycelos-isolation.test.ts')
   await import('./mycelos-knowledge.test.ts')
+  await import('./mycelos-lists.test.ts')
   await import('./mycelos-permissions.test.ts')
   await import('./mycelos-routes.test.ts')
   await import('./mycelos-turns.test.ts')
