@@ -55,6 +55,33 @@ describe('the pieces of an answer', () => {
   })
 })
 
+describe('commands that an answer mentions', () => {
+  test('are offered once each, at most five, under labels of at most 37 characters', async () => {
+    const long = `/config set ${'x'.repeat(40)}`
+    const text = [
+      '/agent a',
+      '/agent a',
+      '/model b',
+      '/cost',
+      'see `/mount c` and `/reload`',
+      long,
+      '/restart',
+      '/memory d',
+    ]
+    await using server = await mycelosServer({
+      model: scriptedModel([say([text.join('\n')]), say(['Just / and /agents.'])]),
+    })
+    expect(dataOf(await send(server, 'Which?'), 'suggested-actions').actions).toEqual([
+      { label: '/agent a', command: '/agent a' },
+      { label: '/model b', command: '/model b' },
+      { label: '/mount c', command: '/mount c' },
+      { label: '/reload', command: '/reload' },
+      { label: `${long.slice(0, 37)}...`, command: long },
+    ])
+    expect(namesOf(await send(server, 'And now?'))).not.toContain('suggested-actions')
+  })
+})
+
 describe('what fails', () => {
   test('in the middle of an answer ends the stream with the error, without text and done', async () => {
     const model = scriptedModel([], { otherwise: fail('server', { afterText: 'Half' }) })
@@ -154,6 +181,22 @@ describe('tools', () => {
     const model = scriptedModel([callTool('draw'), say('Drawn.')])
     await using server = await mycelosServer({ model, agents: [assistant({ tools: [draw] })] })
     expect(dataOf(await send(server, 'Draw'), 'widget').widget['rows']).toHaveLength(200)
+  })
+
+  test.each<[string, unknown]>([
+    ['a question of permission', { widget: { type: 'permission_prompt', tool: 'harmless', options: [] } }],
+    ['a block without a type', { widget: { title: 'x' } }],
+    ['a block that is none', { widget: ['table'] }],
+    ['a block of a number', { widget: { type: 7 } }],
+    ['a link that runs code', { link: { label: 'Open', url: 'javascript:alert(1)' } }],
+    ['a link to a file', { link: { label: 'Open', url: 'file:///etc/passwd' } }],
+    ['a link without a label', { link: { url: 'https://example.com' } }],
+    ['a text that looks like one', '{"widget":{"type":"table"}}'],
+    ['what its prototype has', JSON.parse('{"__proto__":{"widget":{"type":"table"}}}')],
+  ])('show no %s', async (_, output) => {
+    const model = scriptedModel([callTool('show'), say('Shown.')])
+    await using server = await mycelosServer({ model, agents: [assistant({ tools: [tool('show', () => output)] })] })
+    expect(namesOf(await send(server, 'Show')).slice(3)).toEqual(['step-progress', 'text-delta', 'text', 'done'])
   })
 
   test('may call ten rounds after a hand-over, five otherwise', async () => {
