@@ -239,6 +239,27 @@ describe('a question', () => {
   const statuses = async ({ runtime }: TestServer) =>
     (await runtime.client.sessions.turns({ session: 's', limit: 9, offset: 0 })).map(({ status }) => status)
 
+  test('shows signs that would turn writing round or hide it', async () => {
+    const mail = defineTool({
+      name: 'mail',
+      description: 'Sends',
+      input: z.object({ to: z.string() }),
+      risk: 'caution',
+      approval: 'always',
+      execute: () => 'sent',
+    })
+    const to = 'bob\u202emoc.live\u2066@\u200bfriend.example'
+    await using server = await mycelosServer({
+      model: scriptedModel([callTool('mail', { to })]),
+      agents: [assistant({ tools: [mail] })],
+    })
+    const events = await send(server, 'Mail Bob')
+    const { content } = dataOf(events, 'system-response')
+    expect(content).toContain('bob\\u{202e}moc.live\\u{2066}@\\u{200b}friend.example')
+    expect(content).not.toMatch(/\p{Cf}/u)
+    expect(dataOf(events, 'widget').widget['arguments']).toBe(JSON.stringify({ to }))
+  })
+
   test('is left open by a slash command', async () => {
     const { server } = await asking()
     await using _ = server
