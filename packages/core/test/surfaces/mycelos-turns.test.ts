@@ -33,6 +33,19 @@ describe('the pieces of an answer', () => {
     expect((await messagesOf(server)).at(-1).content).toBe(content)
   })
 
+  test.each([
+    ['terminal', []],
+    ['web', ['Hi ', 'there.']],
+    ['telegram', ['Hi ', 'there.']],
+    ['anything', ['Hi ', 'there.']],
+    [null, ['Hi ', 'there.']],
+  ])('are not for a client that prints the whole as well: %s', async (channel, pieces) => {
+    await using server = await mycelosServer({ model: scriptedModel([say(['Hi ', 'there.'])]) })
+    const events = await chat(server, { message: 'Hi', channel })
+    expect(namesOf(events)).toEqual(['session', 'agent', ...pieces.map(() => 'text-delta'), 'text', 'done'])
+    expect([deltasOf(events), dataOf(events, 'text').content]).toEqual([pieces.join(''), 'Hi there.'])
+  })
+
   test('are not said again by a model that takes over and agrees, and stand apart where it does not', async () => {
     const halves = [fail('server', { afterText: 'Half an ' }), say(['Half', ' an answer.'])]
     const others = [fail('server', { afterText: 'It is' }), say(['No, it is not.'])]
@@ -185,6 +198,7 @@ describe('tools', () => {
 
   test.each<[string, unknown]>([
     ['a question of permission', { widget: { type: 'permission_prompt', tool: 'harmless', options: [] } }],
+    ['a question of confirmation', { widget: { type: 'action_confirm', command: 'rm -rf /' } }],
     ['a block without a type', { widget: { title: 'x' } }],
     ['a block that is none', { widget: ['table'] }],
     ['a block of a number', { widget: { type: 7 } }],

@@ -14,6 +14,8 @@ export interface ShownTurn {
   readonly client: Client
   readonly handle: TurnHandle
   readonly session: string
+  /** Whether the client gets the answer piece by piece, too. */
+  readonly pieces: boolean
   /** What the session was called before the turn; changed ones are told of. */
   readonly title: string
   readonly topic: string
@@ -41,7 +43,7 @@ export async function showTurn(shown: ShownTurn, send: Send, signal: AbortSignal
         break
       case 'text.delta': {
         const delta = text.add(event.text)
-        if (delta !== '') await send({ event: 'text-delta', data: { delta } })
+        if (shown.pieces && delta !== '') await send({ event: 'text-delta', data: { delta } })
         break
       }
       case 'tool.started':

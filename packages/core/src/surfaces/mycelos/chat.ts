@@ -163,6 +163,8 @@ async function answerMessage(
     client,
     handle: handle as TurnHandle,
     session: id,
+    // The terminal client would print the pieces, and then all of it once more.
+    pieces: body.channel !== 'terminal',
     title,
     topic: session ? topicOf(session) : '',
     texts,
