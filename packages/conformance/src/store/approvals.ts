@@ -94,14 +94,22 @@ export function describeApprovals(subject: StoreSubject): void {
         const later = newApproval(call.id)
         await loop().commit(lease, { at: start, toolCalls: [call], approvals: [later] })
         const asked = [...ids, later.id]
-        for (const filter of [{}, { status: 'pending' }, { turn: turn.id }, { status: 'pending', turn: turn.id }] as const) {
+        for (const filter of [
+          {},
+          { status: 'pending' },
+          { turn: turn.id },
+          { status: 'pending', turn: turn.id },
+        ] as const) {
           expect(idsOf(await approvals().list(ada, everything, filter))).toEqual(asked)
         }
         expect(idsOf(await approvals().list(operator, { limit: 5, offset: 3 }))).toEqual(asked.slice(3, 8))
       })
 
       it('is followed up in that order, too', async () => {
-        const { ids, lease } = await ask(Array.from({ length: 6 }, () => ({})), deferring)
+        const { ids, lease } = await ask(
+          Array.from({ length: 6 }, () => ({})),
+          deferring,
+        )
         for (const id of ids.toReversed()) await decide(id)
         await loop().commit(lease, { at: start, status: 'completed' })
         expect(idsOf(await approvals().unfollowed(100))).toEqual(ids)

@@ -33,6 +33,8 @@ interface Command {
 }
 
 const listed = 20
+/** Connectors that are connected to at the same time. */
+const startsAtOnce = 4
 
 /** A row of a Markdown list; what comes from people is kept on its line. */
 const item = (name: string, rest: string): string => `- **${name}** ${rest}`.trimEnd()
@@ -154,8 +156,11 @@ const commands: Readonly<Record<string, Command>> = {
     async run({ client }, words, texts) {
       if (words.length > 0) return null
       const enabled = (await connectorsOf(client)).filter((connector) => connector.enabled)
-      // Those that fail show why in the list.
-      for (const { name } of enabled) await client.connectors.restart({ name }).catch(() => {})
+      for (let at = 0; at < enabled.length; at += startsAtOnce) {
+        const some = enabled.slice(at, at + startsAtOnce)
+        // Those that fail show why in the list.
+        await Promise.allSettled(some.map(({ name }) => client.connectors.restart({ name })))
+      }
       return rows((await connectorsOf(client)).map(connectorItem), texts)
     },
   },
