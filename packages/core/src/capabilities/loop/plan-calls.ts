@@ -67,10 +67,11 @@ function decideCall(
   row: Row,
   tool: Tool,
   args: CheckedArguments,
-  { authority, limits, newId }: PlanInput,
+  { agent, authority, limits, newId }: PlanInput,
 ): PlannedCall {
   if (!args.ok) return refused(row, 'arguments', args.problem)
-  const policy = decide(tool.risk, authority, approvalFor(tool, args.value))
+  const permission = Object.hasOwn(agent.permissions, row.tool) ? agent.permissions[row.tool] : undefined
+  const policy = decide(tool.risk, authority, approvalFor(tool, args.value, permission))
   if (policy.decision === 'deny') {
     const output = `refused: ${policy.reason ?? policy.rule}`
     return { row: { ...row, status: 'denied', policy, output, endedAt: row.startedAt }, run: null, approval: null }

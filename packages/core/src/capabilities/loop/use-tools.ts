@@ -1,6 +1,6 @@
 import type { LiveTurn } from '../realtime/index.ts'
 import type { Part } from '../sessions/index.ts'
-import type { Tool } from '../tools/index.ts'
+import { cutOutput, type Tool } from '../tools/index.ts'
 import { type CallEnd, type ExecuteInput, executeCalls, type RanCall } from './execute-tools.ts'
 import { unlessAborted } from './pause.ts'
 import { type PlannedCall, planCalls } from './plan-calls.ts'
@@ -93,7 +93,7 @@ export async function finishStep(
   const parts: Part[] = []
   for (const call of order) {
     const end = byCall.get(call)
-    if (end) parts.push(resultPart(end))
+    if (end) parts.push(resultPart(end, started.turn.options.toolResultCharacters))
   }
   const messages = [run.message('tool', parts)]
   // The session has gone on since: the results take their place further up, and the model must be asked anew.
@@ -114,10 +114,16 @@ export const answerParts = ({ thoughts, text }: StepResult): Part[] => [
 
 const callParts = ({ calls }: StepResult): Part[] => calls.map((call) => ({ type: 'tool-call', ...call }))
 
-export const resultPart = ({ call, tool, output, status }: CallEnd): Part =>
-  status === 'succeeded' || status === 'deferred'
-    ? { type: 'tool-result', call, tool, output }
-    : { type: 'tool-result', call, tool, output, isError: true }
+/** `longest`: characters of it that the model gets. */
+function resultPart({ call, output, status, tool }: CallEnd, longest: number | undefined): Part {
+  const part = {
+    type: 'tool-result',
+    call,
+    tool,
+    output: longest === undefined ? output : cutOutput(output, longest),
+  } as const
+  return status === 'succeeded' || status === 'deferred' ? part : { ...part, isError: true }
+}
 
 export function stageEnd(
   live: LiveTurn,

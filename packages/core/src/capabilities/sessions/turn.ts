@@ -1,5 +1,5 @@
 import type { Json } from '../../kernel/json.ts'
-import type { Part, Usage } from './session.ts'
+import type { Message, Part, Usage } from './session.ts'
 
 /**
  * Where a turn is. `completed`, `failed` and `cancelled` are final; `interrupted` may be resumed by a decision.
@@ -93,6 +93,8 @@ export interface TurnOptions {
   readonly failureReply: string | null
   /** Most steps with tool calls; the agent's steps alone limit them when it is missing. */
   readonly maxToolRounds?: number
+  /** Most characters that the model gets of one tool result; what the tool returns alone limits them when it is missing. */
+  readonly toolResultCharacters?: number
   /** The approval whose decision started this turn. */
   readonly continues: string | null
   /** Milliseconds the turn may run at a stretch; the limit of all turns when left out. */
@@ -155,6 +157,20 @@ export interface Turn {
   readonly createdAt: number
   readonly startedAt: number | null
   readonly endedAt: number | null
+}
+
+/** What was said in a session. */
+export interface SpokenMessage {
+  readonly message: Message
+  /** Of the turn that wrote it; null for one that was appended by hand. */
+  readonly turn: Pick<Turn, 'agent' | 'status' | 'model' | 'usage' | 'userMessage'> | null
+}
+
+/** A piece of what was said in a session, oldest first. */
+export interface SpokenPage {
+  readonly messages: readonly SpokenMessage[]
+  /** Sequence after which the next piece begins; null after the last. */
+  readonly next: number | null
 }
 
 export type ToolCallStatus = 'waiting' | 'started' | 'succeeded' | 'failed' | 'denied' | 'unknown'

@@ -6,12 +6,13 @@ import { route } from '../../http/route.ts'
 import type { Answer, AnyRoute } from '../../http/surface.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
+import { remember } from './agent-changes.ts'
 import { answerChat, type ChatEvent, chatEvent, doneForFree, type Send } from './chat-events.ts'
 import { showTurn } from './chat-stream.ts'
-import { runCommand } from './commands.ts'
+import { isCommand, runCommand, withoutSecret } from './commands.ts'
 import { createCostNotices } from './cost-notices.ts'
 import { pickDefault, systemAgents } from './current-agent.ts'
-import { decisionIn } from './decision-words.ts'
+import { answerIn, type Answer as Permission } from './decision-words.ts'
 import { excerpt } from './formats.ts'
 import type { Settings } from './options.ts'
 import { topicOf } from './sessions.ts'
@@ -20,6 +21,8 @@ import { fill, type Texts, textsIn } from './texts.ts'
 const toolRounds = 5
 const toolRoundsAfterHandOver = 10
 const longestTitle = 60
+/** Characters of a tool's result that the model gets. */
+const toolResultCharacters = 4_000
 
 /** Named by the server or, for a session that began offline, by its client. */
 const sessionId = z
@@ -64,9 +67,7 @@ export function chatRoutes(settings: Settings): readonly AnyRoute<Client>[] {
         const message = body.message.toWellFormed()
         const [agents, session] = await Promise.all([client.agents.list(), find(client, body.session_id)])
         const chat = { client, settings, session, message, agents, standard: pickDefault(agents, settings) }
-        // A running workflow would take these as they are.
-        const isCommand = message.startsWith('/') && !/^\/run\b/.test(message)
-        return isCommand
+        return isCommand(message)
           ? await answerCommand(chat, body)
           : await answerMessage(chat, body, (texts) => costNotices(client, principal, texts))
       },
@@ -95,10 +96,14 @@ const says = (content: string): ChatEvent => ({ event: 'system-response', data: 
 async function answerCommand({ agents, client, message, session, settings, standard }: Chat, body: ChatBody) {
   const agent = standard?.id ?? 'mycelos'
   const id = session?.id ?? (await client.sessions.create({ agent, ...named(body.session_id) })).id
-  await client.sessions.append({ session: id, role: 'user', parts: [{ type: 'text', text: message }] })
-  const content = await runCommand({ agents, client, message, session: id, settings, standard })
-  await client.sessions.append({ session: id, role: 'assistant', parts: [{ type: 'text', text: content }] })
-  return sends([opening(id), says(content), doneForFree])
+  await client.sessions.append({ session: id, role: 'user', parts: [{ type: 'text', text: withoutSecret(message) }] })
+  return answerChat(async (send) => {
+    await send(opening(id))
+    const content = await runCommand({ agents, client, message, session: id, settings, standard })
+    await client.sessions.append({ session: id, role: 'assistant', parts: [{ type: 'text', text: content }] })
+    await send(says(content))
+    await send(doneForFree)
+  }, false)
 }
 
 const named = (id: string | null | undefined): { id?: string } => (id == null || id === '' ? {} : { id })
@@ -113,7 +118,10 @@ async function answerMessage(
   const id = session?.id ?? (body.session_id || globalThis.crypto.randomUUID())
   const chosen = choose(chat, body.target_agent_id)
   if (chosen === 'unknown') {
-    return sends([opening(id), says(fill(texts.chat.unknownAgent, { agent: body.target_agent_id ?? '' }))])
+    return sends([
+      opening(id),
+      says(fill(texts.chat.unknownAgent, { agent: excerpt(body.target_agent_id ?? '', longestTitle) })),
+    ])
   }
   const setUp: readonly ChatEvent[] = [
     opening(id),
@@ -123,6 +131,7 @@ async function answerMessage(
   if (chosen === undefined) return sends(setUp)
   const { agent, handedOver } = chosen
 
+  const answers = new Map<string, Permission & { readonly tool: string }>()
   const handle = client.run(agent.id, {
     session: id,
     message,
@@ -131,7 +140,13 @@ async function answerMessage(
     whenClosed: 'answer',
     approvals: 'suspend',
     maxToolRounds: agent === chat.standard ? toolRounds : toolRoundsAfterHandOver,
-    beforeQueue: () => decisionIn(message) ?? 'cancel',
+    toolResultCharacters,
+    beforeQueue({ turn, approvals: [approval] }) {
+      const answer = answerIn(message)
+      if (answer === null) return 'cancel'
+      if (approval) answers.set(turn, { ...answer, tool: approval.tool })
+      return answer.decision
+    },
   })
   const turn = await handle.accepted.catch((error: unknown) => {
     if (isKeelsonError(error) && error.code === 'MODEL_UNKNOWN') return null
@@ -141,11 +156,15 @@ async function answerMessage(
   if (handedOver) await client.sessions.update({ id, metadataEntries: { agent: agent.id } })
   const title = await nameSession(chat, id)
   const notices = (await costNotices(texts)).map(says)
+  const answer = answers.get(turn.id)
+  if (answer && answer.remember !== null) notices.push(...(await keep(client, answer, turn.agent, texts)).map(says))
   if (handedOver) notices.push(says(fill(texts.chat.handOver, { agent: agent.name })))
   const shown = {
     client,
     handle: handle as TurnHandle,
     session: id,
+    // The terminal client would print the pieces, and then all of it once more.
+    pieces: body.channel !== 'terminal',
     title,
     topic: session ? topicOf(session) : '',
     texts,
@@ -157,6 +176,17 @@ async function answerMessage(
     if (notices.length === 0) await send({ event: 'agent', data: { agent: agent.name } })
     await showTurn(shown, send, signal)
   }, true)
+}
+
+/** What there is to say when an answer could not be made to hold for good. */
+async function keep(client: Client, answer: Permission & { readonly tool: string }, agent: string, texts: Texts) {
+  try {
+    await remember(client, answer, agent, answer.tool)
+    return []
+  } catch (error) {
+    if (!isKeelsonError(error) || error.kind === 'internal') throw error
+    return [fill(texts.approval.notKept, { reason: error.message })]
+  }
 }
 
 /** Who answers: whom the client asks for, else whom it was handed over to last. */
