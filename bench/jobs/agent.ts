@@ -22,13 +22,21 @@ export async function checkTurn(subject: Subject, { expected }: Script): Promise
   }
 }
 
+/** Of any subject, however slow it is and whatever else the machine does. */
+const longestWarmMs = 20_000
+
 async function turnJob(subject: Subject, script: Script, roundMs: number, warmMs: number): Promise<Job> {
   await checkTurn(subject, script)
-  // Some peers need hundreds of turns until the compiler has settled.
+  // Some peers need hundreds of turns until the compiler has settled. Work of others must not cut that short.
   let turns = 0
   const begin = performance.now()
   const spent = () => performance.now() - begin
-  while (spent() < 5_000 && (spent() < warmMs || turns < 300)) {
+  const cpu = process.threadCpuUsage()
+  const warm = () => {
+    const { user, system } = process.threadCpuUsage(cpu)
+    return user + system >= warmMs * 1_000 && turns >= 300
+  }
+  while (spent() < longestWarmMs && !warm()) {
     await subject.turn(userMessage)
     turns += 1
   }
