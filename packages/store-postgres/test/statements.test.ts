@@ -1,8 +1,17 @@
 import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgres'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import {
+  accepting,
+  answering,
+  everything,
+  messageNamed,
+  owner,
+  sessionNamed,
+  setAside,
+  startTurn,
+} from '../../store-kysely/test/rows.ts'
 import { type Intercept, interceptedPool } from './pools.ts'
 import { inspect, newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, owner, sessionNamed, setAside, startTurn } from './rows.ts'
 import { newPool, openStore, usePostgres } from './scene.ts'
 
 const server = usePostgres()
