@@ -174,6 +174,19 @@ describe('migration', () => {
 
   it('refuses a name that no schema can have', () => {
     const pool = new pg.Pool()
-    for (const schema of ['', 'x'.repeat(49), 'a\0b']) expect(() => postgresStore({ pool, schema })).toThrow(RangeError)
+    for (const schema of ['', 'x'.repeat(49), 'a\0b', 7 as unknown as string]) refused({ pool, schema })
+  })
+})
+
+/** Options that are wrong are told at once, before anything is connected to. */
+function refused(options: PostgresStoreOptions): void {
+  expect(() => postgresStore(options)).toThrow(expect.objectContaining({ code: 'STORE_OPTIONS_INVALID' }))
+}
+
+describe('options', () => {
+  it('are refused where a caller without types gets them wrong', () => {
+    refused({ pool: 'postgres://localhost' as never })
+    refused({} as never)
+    refused({ pool: new pg.Pool(), migrate: 'later' as never })
   })
 })

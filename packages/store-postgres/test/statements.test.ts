@@ -137,7 +137,10 @@ describe('values', () => {
   it('that are too long for an index are refused without harm', async () => {
     const { store } = await traced()
     const idempotency = { key: Array.from({ length: 20_000 }, () => Math.random().toString(36)[2]).join(''), hash: 'h' }
-    await expect(store.loop.accept(owner, accepting('s', 't', { idempotency }))).rejects.toThrow()
+    await expect(store.loop.accept(owner, accepting('s', 't', { idempotency }))).rejects.toMatchObject({
+      code: 'STORE_VALUE_TOO_LONG',
+      kind: 'bad_request',
+    })
     expect(await store.sessions.turns(owner, 's', everything)).toEqual([])
     await startTurn(store, 's', 't')
   })
