@@ -46,9 +46,15 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
 
   /** Twice at once does no harm: a turn is resumed by whoever gets its lease, a follow-up has an idempotency key. */
   const goOn = async () => {
-    const limit = sweepBatch + stuck.size
-    for (const turn of await store.resumable(limit)) await attempt(turn, () => resume(turn))
-    for (const approval of await store.unfollowed(limit)) await attempt(approval.id, () => followUp(approval))
+    const before = [...stuck]
+    const limit = sweepBatch + before.length
+    const turns = await store.resumable(limit)
+    for (const turn of turns) await attempt(turn, () => resume(turn))
+    const followUps = await store.unfollowed(limit)
+    for (const approval of followUps) await attempt(approval.id, () => followUp(approval))
+    // What is not to be gone on with any more, whoever has seen to that, is stuck no longer.
+    const open = new Set([...turns, ...followUps.map(({ id }) => id)])
+    for (const id of before) if (!open.has(id)) stuck.delete(id)
   }
 
   return {
