@@ -176,6 +176,7 @@ export {
   type Tool,
   type ToolContext,
   type ToolOverrides,
+  type ToolPermission,
   toolErrors,
 } from './capabilities/tools/index.ts'
 export {

@@ -42,7 +42,7 @@ export function mycelos(options: MycelosOptions = {}): Surface<Client> {
       ...modelRoutes(settings, since),
       ...connectorRoutes(since),
       ...costRoutes(),
-      ...configRoutes(settings),
+      ...configRoutes(settings, since),
       ...healthRoutes(settings),
       ...translationRoutes(settings),
       ...loginRoutes(auth),
