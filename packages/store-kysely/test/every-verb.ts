@@ -107,7 +107,7 @@ async function ofTurns(store: Store): Promise<void> {
   await costs.settleAbandoned('two', 5_000, 1, 10)
   await loop.heartbeat('one', 1)
   const idempotency = { key: 'k', hash: 'h' }
-  const newSession = sessionNamed('s')
+  const newSession = { ...sessionNamed('s'), scope: null }
   const first = await loop.accept(owner, accepting('s', 't', { idempotency, refuseDuplicateSince: 0, newSession }))
   if (first.outcome !== 'started') throw new Error(first.outcome)
   const { lease } = first.started
