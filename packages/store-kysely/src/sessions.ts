@@ -12,12 +12,12 @@ import {
   sessionOf,
   toolCallOf,
   turnOf,
-  turnSelectionOf,
   windowValues,
 } from './columns.ts'
 import { type Engine, run } from './engine.ts'
 import { createNameLock } from './name-lock.ts'
 import type { Database } from './schema.ts'
+import { turnSelectionOf } from './selection-rows.ts'
 import { sessionStatements } from './session-statements.ts'
 
 /** Somebody else keeps closing the session that was just found: no loop without end. */

@@ -1,12 +1,6 @@
 import type { Anthropic } from '@anthropic-ai/sdk'
 import type { Stream } from '@anthropic-ai/sdk/streaming'
-import {
-  ModelFailure,
-  type ModelInfo,
-  type ModelPart,
-  type ModelRequest,
-  type Provider,
-} from '../capabilities/models/index.ts'
+import type { ModelInfo, ModelPart, ModelRequest, Provider } from '../capabilities/models/index.ts'
 import type { JsonObject } from '../kernel/json.ts'
 import { answerReader } from './anthropic/answer.ts'
 import { loadSdk, makeClient, type Sdk } from './anthropic/client.ts'
@@ -14,7 +8,7 @@ import { listModels } from './anthropic/discovery.ts'
 import { failureOf, refusesThoughts } from './anthropic/failure.ts'
 import { claudeModels } from './anthropic/models.ts'
 import { type AnthropicThinking, type RequestWriter, requestWriter } from './anthropic/request.ts'
-import { checkOptions, otherThanEvents, refusalOf, untilAborted } from './connection.ts'
+import { checkEvents, checkOptions, refusalOf, untilAborted } from './connection.ts'
 import { type ApiKey, secretKeeper } from './secrets.ts'
 
 export type { AnthropicThinking } from './anthropic/request.ts'
@@ -127,13 +121,9 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
       const reader = answerReader(id)
       const parts: ModelPart[] = []
       try {
-        const { data, response } = await send(connection, model, request, signal)
-        const other = otherThanEvents(response.headers.get('content-type'))
-        if (other !== null) {
-          data.controller.abort()
-          throw new ModelFailure('malformed', `the server answered with ${other} instead of an event stream`)
-        }
-        for await (const event of data) {
+        const sent = await send(connection, model, request, signal)
+        checkEvents(sent)
+        for await (const event of sent.data) {
           reader.take(event, parts)
           for (const part of parts) yield part
           parts.length = 0
