@@ -1,15 +1,22 @@
 import { describe, expect, it, vi } from 'vitest'
 import { createApprovals } from './service.ts'
-import type { ApprovalStore } from './store.ts'
+import type { Approval, ApprovalStore } from './store.ts'
 
-/** A sweep over turns that can be resumed, some of which cannot be gone on with. */
+const operator = {
+  principal: { tenant: 'acme', subject: 'ada', roles: ['operator'], via: 'test', ambient: false },
+}
+
+/** Approvals over turns that can be resumed, some of which cannot be gone on with. */
 function sweeping() {
+  const overdue: Approval[] = []
   const resumable: string[] = []
   const broken = new Set<string>()
   const asked: number[] = []
   const report = vi.fn()
-  const store: Pick<ApprovalStore, 'expire' | 'resumable' | 'unfollowed'> = {
-    expire: async () => [],
+  const store: Pick<ApprovalStore, 'count' | 'expire' | 'list' | 'resumable' | 'unfollowed'> = {
+    count: async () => 0,
+    list: async () => [],
+    expire: async () => overdue.splice(0),
     async resumable(limit) {
       asked.push(limit)
       return resumable.slice(0, limit)
@@ -27,7 +34,7 @@ function sweeping() {
     followUp: async () => {},
     report,
   })
-  return { approvals, resumable, broken, asked, report }
+  return { approvals, overdue, resumable, broken, asked, report }
 }
 
 describe('a turn that cannot be gone on with', () => {
@@ -56,5 +63,18 @@ describe('a turn that cannot be gone on with', () => {
     resumable.push('one')
     await approvals.sweep()
     expect(report).toHaveBeenCalledTimes(2)
+  })
+})
+
+describe('a reader of approvals', () => {
+  it('looks for turns to go on with only where the time of an approval is over', async () => {
+    const { approvals, asked, overdue } = sweeping()
+    const window = { limit: 10, offset: 0 }
+    await approvals.list(operator, window)
+    await approvals.count(operator, {})
+    expect(asked).toEqual([])
+    overdue.push({ id: 'a', turn: 't' } as Approval)
+    await approvals.list(operator, window)
+    expect(asked).toHaveLength(1)
   })
 })

@@ -39,9 +39,13 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
     }
   }
 
-  const expire = async () => {
-    await store.expire(clock.now(), sweepBatch)
-    await goOn()
+  /** A reader is shown none whose time is over; for turns to go on with, the sweep looks. */
+  const expireForReader = async () => {
+    try {
+      if ((await store.expire(clock.now(), sweepBatch)).length > 0) await goOn()
+    } catch (error) {
+      report(error, 'approval')
+    }
   }
 
   /** Twice at once does no harm: a turn is resumed by whoever gets its lease, a follow-up has an idempotency key. */
@@ -65,12 +69,12 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
     },
 
     async list({ principal }, { limit, offset, ...filter }) {
-      await expire().catch((error) => report(error, 'approval'))
+      await expireForReader()
       return await store.list(reachOf(principal), { limit, offset }, filter)
     },
 
     async count({ principal }, filter) {
-      await expire().catch((error) => report(error, 'approval'))
+      await expireForReader()
       return await store.count(reachOf(principal), filter)
     },
 
@@ -89,6 +93,9 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
       return decided
     },
 
-    sweep: expire,
+    async sweep() {
+      await store.expire(clock.now(), sweepBatch)
+      await goOn()
+    },
   }
 }
