@@ -9,6 +9,7 @@ import { loopErrors } from './capabilities/loop/index.ts'
 import type { Runner } from './capabilities/loop/runner.ts'
 import type { Realtime } from './capabilities/realtime/service.ts'
 import type { Clock } from './kernel/clock.ts'
+import { isKeelsonError } from './kernel/errors.ts'
 import { repeat } from './kernel/repeat.ts'
 import { type Store, type StoreChange, storeErrors } from './stores.ts'
 
@@ -103,15 +104,26 @@ export function createLife(dependencies: LifeDependencies): Life {
     await costs.settleAbandoned(before)
   }
 
+  /** What breaks one of them must not keep the others from their work; a database that fails them all is told of once. */
   async function sweep(): Promise<void> {
-    if (!store.exclusive) {
-      await config.sweep().catch((error) => report(error, 'config'))
-      await takeOver(staleBefore())
-      await held.sweep()
-      await breakers.refresh()
+    for (const [where, work] of sweeps) {
+      await work().catch((error) => {
+        if (isKeelsonError(error) && error.kind === 'unavailable') throw error
+        report(error, where)
+      })
     }
-    await approvals.sweep()
   }
+
+  const ofApprovals = ['sweep', () => approvals.sweep()] as const
+  const sweeps = store.exclusive
+    ? [ofApprovals]
+    : ([
+        ['config', () => config.sweep()],
+        ['sweep', () => takeOver(staleBefore())],
+        ['sweep', () => held.sweep()],
+        ['breakers', () => breakers.refresh()],
+        ofApprovals,
+      ] as const)
 
   function hint(change: StoreChange): void {
     if ('breaker' in change) breakers.refresh().catch((error) => report(error, 'breakers'))
