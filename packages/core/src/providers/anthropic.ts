@@ -2,13 +2,14 @@ import type { Anthropic } from '@anthropic-ai/sdk'
 import type { Stream } from '@anthropic-ai/sdk/streaming'
 import type { ModelInfo, ModelPart, ModelRequest, Provider } from '../capabilities/models/index.ts'
 import type { JsonObject } from '../kernel/json.ts'
+import { unlessAborted } from '../kernel/unless-aborted.ts'
 import { answerReader } from './anthropic/answer.ts'
 import { loadSdk, makeClient, type Sdk } from './anthropic/client.ts'
 import { listModels } from './anthropic/discovery.ts'
 import { failureOf, refusesThoughts } from './anthropic/failure.ts'
 import { claudeModels } from './anthropic/models.ts'
 import { type AnthropicThinking, type RequestWriter, requestWriter } from './anthropic/request.ts'
-import { checkEvents, checkOptions, refusalOf, untilAborted } from './connection.ts'
+import { checkEvents, checkOptions, refusalOf } from './connection.ts'
 import { type ApiKey, secretKeeper } from './secrets.ts'
 
 export type { AnthropicThinking } from './anthropic/request.ts'
@@ -92,7 +93,7 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
     // Not `messages.create`, which writes warnings about some models to the console.
     const post = () =>
       client.post<Stream<unknown>>('/v1/messages', { body: writer.write(model, request), stream: true, signal })
-    const answer = () => untilAborted(post().withResponse(), signal)
+    const answer = () => unlessAborted(post().withResponse(), signal)
     try {
       return await answer()
     } catch (error) {
@@ -109,7 +110,7 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
       signal.throwIfAborted()
       const { client, sdk } = await connected()
       try {
-        return await untilAborted(listModels(client, signal), signal)
+        return await unlessAborted(listModels(client, signal), signal)
       } catch (error) {
         if (signal.aborted) throw signal.reason
         throw failureOf(error, sdk, secrets.hide, [])

@@ -85,16 +85,6 @@ const otherThanEvents = (contentType: string | null): string | null =>
     ? contentType.replace(/[^\w/;=. +-]/g, '').slice(0, 80)
     : null
 
-/** Settles with the promise, or rejects at once when the signal is aborted, even if what is awaited ignores it. */
-export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
-  })
-}
-
 /** Makes the error of an option of this provider. */
 export const refusalOf =
   (id: string) =>

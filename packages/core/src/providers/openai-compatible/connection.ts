@@ -2,7 +2,8 @@ import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
 import type { ModelPart, ModelRequest } from '../../capabilities/models/index.ts'
-import { checkEvents, checkOptions, untilAborted } from '../connection.ts'
+import { unlessAborted } from '../../kernel/unless-aborted.ts'
+import { checkEvents, checkOptions } from '../connection.ts'
 import { type ApiKey, secretKeeper } from '../secrets.ts'
 import { loadSdk, makeClient, type Sdk } from './client.ts'
 import { failureOf } from './failure.ts'
@@ -63,7 +64,7 @@ export function connectionTo(options: ConnectionOptions): Connection {
       const { sdk, client } = await connected()
       const parts: ModelPart[] = []
       try {
-        const sent = await untilAborted(send(client, { signal }).withResponse(), signal)
+        const sent = await unlessAborted(send(client, { signal }).withResponse(), signal)
         checkEvents(sent)
         for await (const event of sent.data) {
           reader.take(event, parts)
@@ -83,7 +84,7 @@ export function connectionTo(options: ConnectionOptions): Connection {
       signal.throwIfAborted()
       const { sdk, client } = await connected()
       try {
-        return await untilAborted(send(client, sdk, { signal }), signal)
+        return await unlessAborted(send(client, sdk, { signal }), signal)
       } catch (error) {
         if (signal.aborted) throw signal.reason
         throw failureOf(error, sdk, secrets.hide)
