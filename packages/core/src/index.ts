@@ -151,6 +151,8 @@ export {
   type SelectionCandidate,
   type Session,
   type SessionStatus,
+  type SpokenMessage,
+  type SpokenPage,
   sessionErrors,
   type ToolCall,
   type ToolCallStatus,

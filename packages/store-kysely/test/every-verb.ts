@@ -52,6 +52,7 @@ async function ofSessions({ sessions }: Store, reach: Reach, suffix: string): Pr
   await sessions.update(reach, 's', { metadataEntries: { key: 'value' } }, 1)
   await sessions.update(reach, `opened ${suffix}`, { status: 'active' }, 1)
   await sessions.messages(reach, 's', { after: 0, limit: 10 })
+  await sessions.messagesWithTurns(reach, 's', { after: 0, limit: 10 })
   await sessions.append(reach, 's', messageNamed(`appended ${suffix}`))
   await sessions.untitled(reach, 10)
   await sessions.setTitles(reach, [{ id: 's', title: 'Title' }])

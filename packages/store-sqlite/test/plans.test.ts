@@ -52,7 +52,11 @@ describe('the plan of every statement', () => {
     expect(indexes(/"sessions"."tenant" = \? order by "created_at" desc/)).toEqual(['sessions_of_tenant'])
     expect(indexes(/"turns"."tenant" = \? order by "created_at" desc/)).toEqual(['turns_of_tenant'])
     expect(indexes(/"turns"."subject" = \? order by "created_at" desc/)).toEqual(['turns_of_subject'])
-    expect(indexes(/"messages"."sequence" > \?/)).toEqual(['sqlite_autoindex_sessions_1', 'PRIMARY'])
+    expect(indexes(/"messages"."sequence" > \?/)).toEqual([
+      'sqlite_autoindex_sessions_1',
+      'PRIMARY',
+      'sqlite_autoindex_turns_1',
+    ])
     expect(indexes(/"path" = \? and "notes"."tenant" = \? order/)).toContain('notes_of_tenant_path')
     expect(indexes(/"notes"."tenant" = \? and "notes"."parent_path" = \? order/)).toEqual(['notes_filed'])
   })

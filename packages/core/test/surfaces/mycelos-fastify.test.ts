@@ -19,6 +19,7 @@ describe('on Fastify', async () => {
   await import('./mycelos-connectors.test.ts')
   await import('./mycelos-cost.test.ts')
   await import('./mycelos-knowledge.test.ts')
+  await import('./mycelos-lists.test.ts')
   await import('./mycelos-permissions.test.ts')
   await import('./mycelos-routes.test.ts')
 })

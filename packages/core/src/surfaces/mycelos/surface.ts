@@ -45,7 +45,7 @@ export function mycelos(options: MycelosOptions = {}): Surface<Client> {
       ...configRoutes(settings, since),
       ...healthRoutes(settings),
       ...translationRoutes(settings),
-      ...loginRoutes(auth),
+      ...loginRoutes(auth, settings),
     ],
     bodyLimit,
     headers: { 'x-content-type-options': 'nosniff' },

@@ -24,6 +24,7 @@ const texts = {
       failed: 'That did not work: {reason}',
       nothing: 'There is nothing yet.',
     },
+    login: { title: 'Log in', password: 'Password', remember: 'Remember me', submit: 'Log in' },
   },
   de: {
     approval: {
@@ -49,6 +50,7 @@ const texts = {
       failed: 'Das ging nicht: {reason}',
       nothing: 'Noch ist nichts da.',
     },
+    login: { title: 'Anmelden', password: 'Passwort', remember: 'Angemeldet bleiben', submit: 'Anmelden' },
   },
 } as const
 
