@@ -11,6 +11,22 @@ import { ann, type RouteInput, testSurface } from './surfaces.ts'
 
 const runtime = { as: (principal: unknown) => principal }
 
+it.each<[string, unknown, object, string]>([
+  ['what is no runtime', {}, { mounts: [] }, 'a runtime'],
+  ['mounts that are no list', runtime, {}, 'a list'],
+  [
+    'a surface that was not called',
+    runtime,
+    { mounts: [{ prefix: '/ai', surface: () => {} }] },
+    'roboticus({ apiKey })',
+  ],
+  ['a mount without a prefix', runtime, { mounts: [{ surface: testSurface('one', []) }] }, 'prefix'],
+])('%s is refused, with what is meant', (_, host, options, message) => {
+  expect(() => createFetchHandler(host as never, options as never)).toThrow(
+    expect.objectContaining({ code: 'MOUNT_INVALID', message: expect.stringContaining(message) }),
+  )
+})
+
 const handlerOf = (
   routes: readonly RouteInput[],
   options: Partial<FetchOptions<unknown>> = {},

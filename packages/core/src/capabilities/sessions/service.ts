@@ -2,6 +2,7 @@ import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { ownerOf, reachOf } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
+import { paged } from '../../kernel/pages.ts'
 import { sessionErrors, type sessionOperations } from './contract.ts'
 import { checkName, longestSessionId, newSession } from './new-session.ts'
 import { textOf } from './session.ts'
@@ -50,7 +51,10 @@ export function createSessions({
       return session
     },
 
-    list: ({ principal }, { limit, offset, ...filter }) => store.list(reachOf(principal), { limit, offset }, filter),
+    list({ principal }, input) {
+      const { window, filter } = paged(input)
+      return store.list(reachOf(principal), window, filter)
+    },
 
     async update({ principal }, { id, ...patch }) {
       checkTitle(patch.title)
@@ -59,7 +63,7 @@ export function createSessions({
       return session
     },
 
-    messages: ({ principal }, { session, after = 0, limit }) =>
+    messages: ({ principal }, { session, after = 0, limit = 50 }) =>
       store.messages(reachOf(principal), session, { after, limit }),
 
     async append({ principal }, { session, role, parts }) {
@@ -102,7 +106,7 @@ export function createSessions({
       return turn
     },
 
-    turns: ({ principal }, { session, limit, offset }) => store.turns(reachOf(principal), session, { limit, offset }),
+    turns: ({ principal }, { session, ...page }) => store.turns(reachOf(principal), session, paged(page).window),
 
     toolCalls: ({ principal }, { turn }) => store.toolCalls(reachOf(principal), turn),
   }
