@@ -71,7 +71,7 @@ const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): read
 
 /**
  * Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. Throws for an option
- * that is not valid, and for an agent without a provider for any of its models.
+ * that is not valid.
  */
 export function createRuntime(given: RuntimeOptions): Runtime {
   const options = checkRuntimeOptions(given)
@@ -291,7 +291,7 @@ export function createRuntime(given: RuntimeOptions): Runtime {
     opened = true
     for (const { id, models: named } of agents.within(emptyContent).all) {
       const missing = named.filter((model) => models.find(model) === null).join(', ')
-      const message = `no provider is registered for ${missing}; the agent goes without`
+      const message = `no provider is registered for ${missing}; there are: ${models.prefixes.join(', ') || 'none'}`
       if (missing !== '') reportError(modelErrors.MODEL_UNKNOWN({ message }), `agent ${id}`)
     }
     // Before any turn goes on: it must find the generation it began with.

@@ -335,13 +335,9 @@ describe('the cost', () => {
 
 test('a runtime is refused two agents, tools or settings that cannot be told apart', async () => {
   const two = [clerk({ id: 'a', tools: [lookup()] }), clerk({ id: 'b', tools: [lookup()] }), clerk({ id: 'c' })]
-  const runtime = createRuntime({
-    store: sqliteStore(':memory:'),
-    agents: two,
-    providers: [{ ...answering(() => say('x')), id: '*' }],
-  })
+  const runtime = createRuntime({ store: sqliteStore(':memory:'), agents: two, providers: [answering(() => say('x'))] })
   const client = runtime.as(singleOwner('code'))
-  const change = client.config.change({ patch: { agents: { c: { tools: ['lookup'], models: ['any/x'] } } } })
+  const change = client.config.change({ patch: { agents: { c: { tools: ['lookup'], models: ['scripted/x'] } } } })
   await expect(change).rejects.toMatchObject({
     details: { problems: [{ problem: expect.stringContaining('several agents') }] },
   })

@@ -114,10 +114,6 @@ export function createAgents({ definitions, tools: more = [], hasModel, active }
   for (const definition of definitions) {
     const agent = defineAgent(definition)
     if (agents.has(agent.id)) throw agentErrors.AGENT_INVALID({ message: `two agents are called "${agent.id}"` })
-    if (!agent.models.some(hasModel)) {
-      const message = `agent "${agent.id}": no provider is registered for ${agent.models.join(', ')}; the part before the slash is the id of a provider`
-      throw agentErrors.AGENT_INVALID({ message })
-    }
     agents.set(agent.id, agent)
   }
   const tools = new Map<string, Tool[]>()
