@@ -152,6 +152,8 @@ export {
   type SelectionCandidate,
   type Session,
   type SessionStatus,
+  type SpokenMessage,
+  type SpokenPage,
   sessionErrors,
   type ToolCall,
   type ToolCallStatus,
@@ -177,6 +179,7 @@ export {
   type Tool,
   type ToolContext,
   type ToolOverrides,
+  type ToolPermission,
   toolErrors,
 } from './capabilities/tools/index.ts'
 export {

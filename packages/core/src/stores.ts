@@ -78,6 +78,7 @@ export type {
   SessionPatch,
   SessionStatus,
   SessionStore,
+  SpokenMessage,
   ToolCall,
   Turn,
   TurnError,
