@@ -27,7 +27,7 @@ export interface Mounted<Client> {
   report(error: unknown, where: string): void
 }
 
-/** The surfaces of a runtime, ready for an adapter. Starts nothing. Throws `MOUNT_INVALID` or `MOUNT_CONFLICT`. */
+/** The surfaces of a runtime, ready for an adapter. Starts nothing. Throws `MOUNT_INVALID` or `MOUNT_CONFLICT`; reports `MOUNT_CLOSED`. */
 export function mountRuntime<Client, Native>(
   runtime: HostRuntime<Client>,
   { mounts, authenticate, resolve, allowProcesses }: MountOptions<Client, Native>,
@@ -54,5 +54,9 @@ export function mountRuntime<Client, Native>(
     start: async () => runtime.start?.(),
     onError: (error, { method, path, surface }) => report(error, `${method} ${path} (${surface})`),
   })
+  for (const { prefix, surface } of authenticate ? [] : mounts.filter((mount) => mount.surface.closed)) {
+    const message = `nobody gets in at "${prefix}": surface "${surface.id}" was given no secret, and there is no authenticate`
+    report(mountErrors.MOUNT_CLOSED({ message }), 'mount')
+  }
   return { dispatcher, report }
 }
