@@ -75,6 +75,7 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
       filtered(shape, parameter)
         .select(listedColumns)
         .orderBy('approvals.created_at')
+        .orderBy('approvals.position')
         .orderBy('approvals.id')
         .limit(parameter('limit'))
         .offset(parameter('offset')),
@@ -166,6 +167,7 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
         ),
       )
       .orderBy('approvals.created_at')
+      .orderBy('approvals.position')
       .orderBy('approvals.id')
       .limit(parameter('limit')),
   )
