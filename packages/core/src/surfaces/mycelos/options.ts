@@ -59,6 +59,7 @@ const known: Readonly<Record<keyof MycelosOptions, true>> = {
   origins: true,
   allowUnprotected: true,
   user: true,
+  clientAddress: true,
 }
 
 /** Throws `SURFACE_OPTIONS_INVALID`. */
