@@ -49,7 +49,9 @@ export interface RuntimeOptions {
   readonly onBudget?: (crossing: BudgetCrossing) => void
   readonly clock?: Clock
   readonly newId?: NewId
-  /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. @default `console.error` */
+  /**
+   * Told of what callers are not: failed model calls, store errors, defects. Never throws back. @default `console.error`
+   */
   readonly onError?: (error: unknown, where: string) => void
 }
 
@@ -105,7 +107,7 @@ export function checkRuntimeOptions(options: RuntimeOptions): RuntimeOptions {
 /** Timers of the platform hold no more than 31 bits. */
 const isTime = (ms: number, least: number): boolean => Number.isInteger(ms) && ms >= least && ms < 2 ** 31
 
-/** Where nobody listens, errors must not vanish. What was foreseen says what to do by itself; of a defect the stack is told. */
+/** Where nobody listens, errors must not vanish. What was foreseen says all by itself; of a defect the stack is told. */
 export function reportToConsole(error: unknown, where: string): void {
   const foreseen = isKeelsonError(error) || isModelFailure(error)
   const told = error instanceof Error && !foreseen ? (error.stack ?? error.message) : String(error)

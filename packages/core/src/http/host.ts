@@ -27,7 +27,10 @@ export interface Mounted<Client> {
   report(error: unknown, where: string): void
 }
 
-/** The surfaces of a runtime, ready for an adapter. Starts nothing. Throws `MOUNT_INVALID` or `MOUNT_CONFLICT`; reports `MOUNT_CLOSED`. */
+/**
+ * The surfaces of a runtime, ready for an adapter. Starts nothing. Throws `MOUNT_INVALID` or `MOUNT_CONFLICT`; reports
+ * `MOUNT_CLOSED`.
+ */
 export function mountRuntime<Client, Native>(
   runtime: HostRuntime<Client>,
   { mounts, authenticate, resolve, allowProcesses }: MountOptions<Client, Native>,
