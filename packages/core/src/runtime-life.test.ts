@@ -19,6 +19,7 @@ async function sweeping(take: () => Promise<void>) {
   const store = { exclusive: false, open: async () => {}, loop: { heartbeat: async () => {} } }
   const life = createLife({
     store: store as unknown as Store,
+    opened: () => {},
     instance: 'one',
     config: { start: async () => {}, sweep: doing('config'), moved: () => {} },
     breakers: { refresh: doing('breakers') },

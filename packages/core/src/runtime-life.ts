@@ -21,6 +21,8 @@ const inUse = new WeakSet<Store>()
 
 export interface LifeDependencies {
   readonly store: Store
+  /** Told when the store is open. */
+  opened(): void
   readonly instance: string
   readonly config: Pick<Config, 'start' | 'sweep' | 'moved'>
   readonly breakers: Pick<Breakers, 'refresh'>
@@ -76,6 +78,7 @@ export function createLife(dependencies: LifeDependencies): Life {
       throw error
     })
     opened = true
+    dependencies.opened()
     // Before any turn goes on: it must find the generation it began with.
     await config.start()
     await breakers.refresh()
