@@ -1,103 +1,52 @@
 import packageJson from '../package.json' with { type: 'json' }
-import type { Agent, AgentDefinition } from './capabilities/agents/index.ts'
+import type { Agent } from './capabilities/agents/index.ts'
 import { createAgents } from './capabilities/agents/service.ts'
 import type { Approval } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
-import type { BreakerOptions } from './capabilities/breakers/index.ts'
 import { policyOf } from './capabilities/breakers/policy.ts'
 import { createBreakers } from './capabilities/breakers/service.ts'
 import { surfacesSection } from './capabilities/config/documents.ts'
-import {
-  type ConfigSection,
-  type ConfigSnapshot,
-  emptyContent,
-  type SettingDefinitions,
-} from './capabilities/config/index.ts'
+import { type ConfigSection, type ConfigSnapshot, emptyContent } from './capabilities/config/index.ts'
 import { createProviderKeys } from './capabilities/config/provider-keys.ts'
 import { createConfig } from './capabilities/config/service.ts'
 import { createSettings } from './capabilities/config/setting-values.ts'
 import { settingsSection } from './capabilities/config/settings.ts'
 import { configuredConnectors } from './capabilities/connectors/configured.ts'
-import type { ConnectorDriver } from './capabilities/connectors/index.ts'
 import { connectorsSection } from './capabilities/connectors/section.ts'
 import { createConnectors } from './capabilities/connectors/service.ts'
 import { createAccounting } from './capabilities/costs/accounting.ts'
-import type { BudgetCrossing, BudgetDefinition, PriceSource } from './capabilities/costs/index.ts'
+import type { BudgetCrossing } from './capabilities/costs/index.ts'
 import { checkPrices, createPrices } from './capabilities/costs/rate-card.ts'
 import { createBudgets } from './capabilities/costs/section.ts'
 import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
-import { loopErrors, type TurnLimits } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
 import { noteOperations } from './capabilities/memory/index.ts'
 import { createMemory } from './capabilities/memory/service.ts'
-import type { Models, Provider } from './capabilities/models/index.ts'
+import { type Models, modelErrors } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
 import { createObservatory } from './capabilities/observatory/service.ts'
 import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { createSystem } from './capabilities/system/service.ts'
-import { type Tool, toolsSection } from './capabilities/tools/index.ts'
-import type { VaultOptions } from './capabilities/vault/index.ts'
+import { toolsSection } from './capabilities/tools/index.ts'
 import { createVault } from './capabilities/vault/service.ts'
 import { createCaller } from './contract/invoke.ts'
-import { type Clock, systemClock } from './kernel/clock.ts'
-import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
-import { type NewId, newUuid } from './kernel/ids.ts'
-import { repeat } from './kernel/repeat.ts'
+import { systemClock } from './kernel/clock.ts'
+import { type CallContext, type Caller, nobody, principalOf } from './kernel/context.ts'
+import { newUuid } from './kernel/ids.ts'
 import { type Client, createClients } from './runtime-client.ts'
-import { type Store, type StoreChange, storeErrors } from './stores.ts'
+import { createLife } from './runtime-life.ts'
+import { checkRuntimeOptions, type RuntimeOptions, reportToConsole } from './runtime-options.ts'
 
 export type { Client } from './runtime-client.ts'
-
-/** What turns have to record their end when their tools were aborted. */
-const afterStopMs = 1_000
-
-export interface RuntimeOptions {
-  readonly store: Store
-  readonly providers: readonly Provider[]
-  readonly agents: readonly AgentDefinition[]
-  /** Tools that agents made by configuration may name, besides those of `agents`. */
-  readonly tools?: readonly Tool[]
-  /** What `defineSettings` made. */
-  readonly settings?: SettingDefinitions
-  /** How many of a tenant's newest generations stay, besides those that are pinned or in use. @default 1_000 */
-  readonly keepGenerations?: number
-  readonly limits?: Partial<TurnLimits>
-  /** When providers that fail are left alone, and for how long. */
-  readonly breakers?: BreakerOptions
-  /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
-  readonly deciders?: 'operator' | 'owner'
-  /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
-  readonly stopMs?: number
-  /**
-   * Within this time the turns of an instance that died go on elsewhere: it is dead after two thirds of it without a
-   * sign of life, and others look for its turns three times in it. The same for all on one database. @default 15_000
-   */
-  readonly leaseMs?: number
-  /** The key of the vault. Needed on a database that others can reach; an embedded one keeps a key file beside it. */
-  readonly vault?: VaultOptions
-  /** `mcpConnectors()` of `@keelson/core/mcp`. Without it, nothing connects. */
-  readonly connectors?: ConnectorDriver
-  /** True lets connectors start programs. @default false */
-  readonly allowProcesses?: boolean
-  /** Limits on what model calls may cost. */
-  readonly budgets?: readonly BudgetDefinition[]
-  /** Prices of models whose registration has none, e.g. `genaiPrices()`. @default such prices are unknown */
-  readonly prices?: PriceSource
-  /** Told once per window of each threshold of a budget that is reached. Never throws back. */
-  readonly onBudget?: (crossing: BudgetCrossing) => void
-  readonly clock?: Clock
-  readonly newId?: NewId
-  /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
-  readonly onError?: (error: unknown, where: string) => void
-}
+export type { RuntimeOptions } from './runtime-options.ts'
 
 export interface Runtime {
-  /** The operations, called as somebody; null is nobody, who may call open operations only. */
-  as(principal: Principal | null, context?: Omit<CallContext, 'principal'>): Client
+  /** The operations, called as somebody, e.g. `as({ subject: user.id })`; null is nobody, who may call open operations only. */
+  as(caller: Caller | null, context?: Omit<CallContext, 'principal'>): Client
   /** Opens the store and goes on with what a dead process left. Done by the first call when it was not done before. */
   start(): Promise<void>
   /** Stops turns at their last commit point, so that the next start goes on with them, and closes the store. */
@@ -106,26 +55,27 @@ export interface Runtime {
   reportError(error: unknown, where: string): void
 }
 
-/** Stores that a runtime of this process has open: what runs there is not left over from a dead one. */
-const inUse = new WeakSet<Store>()
-
 /** Names of the providers that are registered, or that an agent's model names where one provider serves any. */
 const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): readonly string[] => {
   const named = agents.flatMap(({ models }) => models.flatMap((id) => find(id)?.prefix ?? []))
   return [...new Set([...prefixes, ...named])]
 }
 
-/** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
-export function createRuntime(options: RuntimeOptions): Runtime {
+/**
+ * Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. Throws for an option
+ * that is not valid.
+ */
+export function createRuntime(given: RuntimeOptions): Runtime {
+  const options = checkRuntimeOptions(given)
   const { store, clock = systemClock, newId = newUuid, deciders = 'operator' } = options
-  const { stopMs = 10_000, leaseMs = 15_000 } = options
+  const { onError = reportToConsole } = options
   const limits = limitsOf(options.limits)
   const allowProcesses = options.allowProcesses === true
   const instance = newId()
 
   const reportError = (error: unknown, where: string) => {
     try {
-      options.onError?.(error, where)
+      onError(error, where)
     } catch {
       // An observer that breaks must not break what it observes.
     }
@@ -141,15 +91,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     }
   }
 
-  let state: 'new' | 'started' | 'stopped' = 'new'
-  let starting: Promise<void> | undefined
-  let stopping: Promise<void> | undefined
-  let opened = false
-  /** What stops the timers, and the hints of what other instances do. */
-  let endSweep = () => {}
-  let endHeartbeat = () => {}
-  let endChanges = () => {}
-  const ready = () => (state === 'started' ? undefined : start())
+  const ready = () => life.ready()
 
   checkPrices(options.providers)
   const budgets = createBudgets(options.budgets ?? [])
@@ -277,14 +219,42 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     followUp,
     report: reportError,
   })
+  /** Of models that no provider is registered for. */
+  function tellOfMissing(): void {
+    for (const { id, models: named } of agents.within(emptyContent).all) {
+      const missing = named.filter((model) => models.find(model) === null).join(', ')
+      const message = `no provider is registered for ${missing}; there are: ${models.prefixes.join(', ') || 'none'}`
+      if (missing !== '') reportError(modelErrors.MODEL_UNKNOWN({ message }), `agent ${id}`)
+    }
+  }
+
+  const life = createLife({
+    store,
+    opened: tellOfMissing,
+    instance,
+    config,
+    breakers,
+    prices,
+    costs,
+    runner: loop.runner,
+    held,
+    approvals,
+    connectors,
+    realtime,
+    clock,
+    leaseMs: options.leaseMs ?? 15_000,
+    stopMs: options.stopMs ?? 10_000,
+    report: reportError,
+  })
   const observatory = createObservatory({ sessions: store.sessions, models })
   const system = createSystem({ clock, version: packageJson.version, agents: usableAgents })
 
   /** Those of the code layer while the configuration cannot be read: health is asked for when the store has failed. */
   async function usableAgents({ tenant }: { readonly tenant: string }) {
     const unknown = { content: emptyContent }
-    const { content } =
-      state === 'started' ? await (async () => config.reader.active(tenant))().catch(() => unknown) : unknown
+    const { content } = life.started()
+      ? await (async () => config.reader.active(tenant))().catch(() => unknown)
+      : unknown
     return agents.within(content).all
   }
 
@@ -314,95 +284,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   }
   const clientOf = createClients({ ...capabilities, ...wrapped, loop, system }, ready)
 
-  function start(): Promise<void> {
-    if (state === 'stopped') return Promise.reject(loopErrors.RUNTIME_STOPPED())
-    starting ??= open().catch((error) => {
-      starting = undefined
-      throw error
-    })
-    return starting
-  }
-
-  async function open(): Promise<void> {
-    if (!opened && store.exclusive && inUse.has(store)) throw storeErrors.STORE_IN_USE()
-    inUse.add(store)
-    await store.open().catch((error) => {
-      inUse.delete(store)
-      throw error
-    })
-    opened = true
-    // Before any turn goes on: it must find the generation it began with.
-    await config.start()
-    await breakers.refresh()
-    await prices.load()
-    await heartbeat()
-    // What seems to run in a database that nobody else uses was left by a dead process.
-    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
-    if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
-    state = 'started'
-    // Each on its own: an instance that is slow to sweep is not dead.
-    if (!store.exclusive) endHeartbeat = repeated(heartbeat, leaseMs / 6, 'heartbeat')
-    endSweep = repeated(sweep, leaseMs / 3, 'sweep')
-    const hint = (change: StoreChange) => {
-      if ('breaker' in change) breakers.refresh().catch((error) => reportError(error, 'breakers'))
-      else if ('config' in change) config.moved(change.config)
-      else {
-        realtime.touch(change.turn)
-        held.changed(change.turn)
-      }
-    }
-    endChanges = store.changes?.subscribe(hint) ?? endChanges
-    await approvals.sweep().catch((error) => reportError(error, 'sweep'))
-  }
-
-  const heartbeat = () => store.loop.heartbeat(instance, clock.now())
-
-  const staleBefore = () => clock.now() - Math.round((leaseMs * 2) / 3)
-
-  async function takeOver(before: number): Promise<void> {
-    await loop.runner.takeOver(before)
-    await costs.settleAbandoned(before)
-  }
-
-  async function sweep(): Promise<void> {
-    if (!store.exclusive) {
-      await config.sweep().catch((error) => reportError(error, 'config'))
-      await takeOver(staleBefore())
-      await held.sweep()
-      await breakers.refresh()
-    }
-    await approvals.sweep()
-  }
-
-  const repeated = (work: () => Promise<void>, everyMs: number, where: string) =>
-    repeat(clock, everyMs, work, (error) => reportError(error, where))
-
-  async function close(): Promise<void> {
-    state = 'stopped'
-    endSweep()
-    await starting?.catch(() => {})
-    const waited = Promise.withResolvers<void>()
-    const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
-    await Promise.race([loop.runner.stop(stopMs), waited.promise])
-    cancelWait()
-    await connectors.stop().catch((error) => reportError(error, 'stop'))
-    endHeartbeat()
-    endChanges()
-    realtime.stop(loopErrors.RUNTIME_STOPPED())
-    if (!opened) return
-    await store.loop.retire(instance).catch((error) => reportError(error, 'stop'))
-    await store.close()
-    inUse.delete(store)
-  }
-
   return {
-    as: (principal, context) =>
-      clientOf({ ...context, principal: principal === null ? nobody : checkPrincipal(principal) }),
-    start,
-    stop() {
-      stopping ??= close()
-      return stopping
-    },
+    as: (caller, context) => clientOf({ ...context, principal: caller === null ? nobody : principalOf(caller) }),
+    start: life.start,
+    stop: life.stop,
     reportError,
   }
 }

@@ -1,3 +1,3 @@
 export type { DecideApproval } from './contract.ts'
 export { approvalErrors, approvalOperations } from './contract.ts'
-export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './store.ts'
+export type * from './store.ts'

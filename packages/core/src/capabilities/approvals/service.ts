@@ -1,6 +1,7 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { isOperator, reachOf } from '../../kernel/context.ts'
+import { paged } from '../../kernel/pages.ts'
 import { approvalErrors, type approvalOperations } from './contract.ts'
 import type { Approval, ApprovalStore } from './store.ts'
 
@@ -39,16 +40,26 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
     }
   }
 
-  const expire = async () => {
-    await store.expire(clock.now(), sweepBatch)
-    await goOn()
+  /** A reader is shown none whose time is over; for turns to go on with, the sweep looks. */
+  const expireForReader = async () => {
+    try {
+      if ((await store.expire(clock.now(), sweepBatch)).length > 0) await goOn()
+    } catch (error) {
+      report(error, 'approval')
+    }
   }
 
   /** Twice at once does no harm: a turn is resumed by whoever gets its lease, a follow-up has an idempotency key. */
   const goOn = async () => {
-    const limit = sweepBatch + stuck.size
-    for (const turn of await store.resumable(limit)) await attempt(turn, () => resume(turn))
-    for (const approval of await store.unfollowed(limit)) await attempt(approval.id, () => followUp(approval))
+    const before = [...stuck]
+    const limit = sweepBatch + before.length
+    const turns = await store.resumable(limit)
+    for (const turn of turns) await attempt(turn, () => resume(turn))
+    const followUps = await store.unfollowed(limit)
+    for (const approval of followUps) await attempt(approval.id, () => followUp(approval))
+    // What is not to be gone on with any more, whoever has seen to that, is stuck no longer.
+    const open = new Set([...turns, ...followUps.map(({ id }) => id)])
+    for (const id of before) if (!open.has(id)) stuck.delete(id)
   }
 
   return {
@@ -58,14 +69,15 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
       return approval
     },
 
-    async list({ principal }, { limit, offset, ...filter }) {
-      await expire().catch((error) => report(error, 'approval'))
-      return await store.list(reachOf(principal), { limit, offset }, filter)
+    async list({ principal }, input) {
+      const { window, filter } = paged(input)
+      await expireForReader()
+      return await store.list(reachOf(principal), window, filter)
     },
 
     async count({ principal }, filter) {
-      await expire().catch((error) => report(error, 'approval'))
-      return await store.count(reachOf(principal), filter)
+      await expireForReader()
+      return await store.count(reachOf(principal), filter ?? {})
     },
 
     async decide({ principal }, { id, decision, decidedBy = principal.subject }) {
@@ -83,6 +95,9 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
       return decided
     },
 
-    sweep: expire,
+    async sweep() {
+      await store.expire(clock.now(), sweepBatch)
+      await goOn()
+    },
   }
 }

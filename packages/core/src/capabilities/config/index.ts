@@ -38,15 +38,4 @@ export {
   type SettingValues,
   settingMask,
 } from './settings.ts'
-export type {
-  ActivatedGeneration,
-  AddedGeneration,
-  AddGeneration,
-  CodeLayer,
-  ConfigHead,
-  ConfigStore,
-  Generation,
-  NewGeneration,
-  Retention,
-  StoredContent,
-} from './store.ts'
+export type * from './store.ts'
