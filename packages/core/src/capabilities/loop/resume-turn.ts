@@ -98,7 +98,8 @@ export async function startApproved(run: TurnRun): Promise<Committed | null> {
   const approval = (await approvals.get(run.reach, turn.options.continues)) ?? undefined
   signal.throwIfAborted()
   const tool = agent.tools.find(({ name }) => name === part.tool)
-  const args = tool && (await unlessAborted(checkArguments(tool, part.arguments, report), signal))
+  const checking = tool && checkArguments(tool, part.arguments, report)
+  const args = checking instanceof Promise ? await unlessAborted(checking, signal) : checking
   const approved =
     approval?.status === 'approved' &&
     approval.session === turn.session &&

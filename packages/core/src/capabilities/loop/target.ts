@@ -29,7 +29,10 @@ export interface Target {
 
 type Sources = Pick<LoopDependencies, 'clock' | 'models' | 'newId' | 'sessions'>
 
-/** The session that a message goes to, found or to be begun, and the models that are chosen for it. */
+/**
+ * The session that a message goes to, found or to be begun, and the models that are chosen for it. Without a wait for one
+ * that has no name yet.
+ */
 export function targetOf(
   sources: Sources,
   context: CallContext,
@@ -37,30 +40,29 @@ export function targetOf(
   options: RunOptions,
   needs: ModelNeeds,
 ): Target | Promise<Target> {
-  const { clock, newId } = sources
-  return options.session === undefined && options.scope === undefined
-    ? begun(sources, ownerOf(context.principal), newSession(agent.id, clock, newId), agent, needs)
-    : found(sources, context, agent, options, needs)
+  const { session, scope } = options
+  if (session !== undefined) return named(sources, context, session, agent, options, needs)
+  const owner = ownerOf(context.principal)
+  const fresh = newSession(agent.id, sources.clock, sources.newId)
+  if (scope === undefined) return begun(sources, owner, fresh, agent, needs)
+  const opening = sources.sessions.open(owner, { ...fresh, scope: checkName(scope, 'scope', longestScope) })
+  return opening.then((opened) => inside(sources, opened, agent, needs))
 }
 
-async function found(
+async function named(
   sources: Sources,
   { principal }: CallContext,
+  id: string,
   agent: Agent,
   options: RunOptions,
   needs: ModelNeeds,
 ): Promise<Target> {
   const { clock, newId, sessions } = sources
-  const { session: id, scope } = options
-  if (id === undefined) {
-    const fresh = { ...newSession(agent.id, clock, newId), scope: checkName(scope ?? '', 'scope', longestScope) }
-    return inside(sources, await sessions.open(ownerOf(principal), fresh), agent, needs)
-  }
   const session = await sessions.get(reachOf(principal), id)
   if (session === null) {
     if (options.whenMissing !== 'create') throw sessionErrors.SESSION_NOT_FOUND()
-    const named = { ...newSession(agent.id, clock, newId), id: checkName(id, 'session', longestSessionId) }
-    return begun(sources, ownerOf(principal), named, agent, needs)
+    const fresh = { ...newSession(agent.id, clock, newId), id: checkName(id, 'session', longestSessionId) }
+    return begun(sources, ownerOf(principal), fresh, agent, needs)
   }
   if (options.sameAgent && session.agent !== agent.id) throw loopErrors.SESSION_OF_OTHER_AGENT()
   return inside(sources, session, agent, needs)
