@@ -1,4 +1,4 @@
-export type { CapacityMeter, CapacityUse } from './capacity.ts'
+export type { CapacityUse } from './capacity.ts'
 export type { ChargeCall } from './charge.ts'
 export type { Completion, DiscoveredModels, ProviderOffer, RegisteredModel, RegisteredProvider } from './contract.ts'
 export { modelErrors, modelOperations } from './contract.ts'
