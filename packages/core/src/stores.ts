@@ -20,7 +20,9 @@ export type {
   ConfigStore,
   Generation,
   NewGeneration,
+  PutSecrets,
   Retention,
+  SecretsPut,
   StoredContent,
 } from './capabilities/config/index.ts'
 export type { ConnectorHealth, ConnectorNote, ConnectorStore } from './capabilities/connectors/index.ts'
@@ -93,6 +95,7 @@ export type {
   VaultEntry,
   VaultPosition,
   VaultStore,
+  VaultWrite,
 } from './capabilities/vault/index.ts'
 export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'

@@ -30,6 +30,7 @@ export type {
   ConfigSnapshot,
 } from './section.ts'
 export { emptyContent } from './section.ts'
+export type { Config, ConfigEdit } from './service.ts'
 export { readSetting } from './setting-values.ts'
 export {
   defineSettings,
@@ -47,6 +48,8 @@ export type {
   ConfigStore,
   Generation,
   NewGeneration,
+  PutSecrets,
   Retention,
+  SecretsPut,
   StoredContent,
 } from './store.ts'
