@@ -6,6 +6,7 @@ import {
   type ModelPart,
   type ModelRequest,
   noUsage,
+  ofWhoseKey,
   type Provider,
 } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
@@ -67,6 +68,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
   const aborter = new AbortController()
   const answer = { text: '', thoughts: [] as Thought[], calls: [] as StepCall[] }
   let reasoning = ''
+  let provider: Provider | undefined
   let finish: Extract<ModelPart, { type: 'finish' }> | undefined
   let startedAt = clock.now()
   let lastPartAt: number | null = null
@@ -74,7 +76,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
 
   const consume = async () => {
     const asked = input.providerOf(model)
-    const provider = asked instanceof Promise ? await asked : asked
+    provider = asked instanceof Promise ? await asked : asked
     if (aborter.signal.aborted) return
     const parts = provider.stream(model.name, request, aborter.signal)[Symbol.asyncIterator]()
     try {
@@ -160,7 +162,7 @@ export async function runAttempt(input: AttemptInput, model: Model): Promise<Ste
   } catch (error) {
     aborter.abort(error)
     input.cut(length)
-    throw error
+    throw ofWhoseKey(error, model, provider)
   } finally {
     stopWatching()
     // What was said is stored before what comes after it.
