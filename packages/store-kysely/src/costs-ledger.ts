@@ -173,6 +173,7 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
   function* takeRoom(reservation: Reservation): Work<ReadonlySet<string>> {
     const { amount, windows } = reservation
     // A row that is not there yet would be made without being asked.
+    if (windows.length === 0) return noIds
     if (windows.some((window) => window.amount < BigInt(amount))) {
       return new Set(windows.filter((window) => window.amount >= BigInt(amount)).map(({ key }) => key))
     }
@@ -211,9 +212,12 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
     settlements: readonly Settlement[],
   ): Work<readonly BudgetCrossing[]> {
     const open = settlements.length === 0 ? noIds : yield* removed(settlements)
-    if (ledger.length > 0) {
-      yield* insertAll(statements.insertLedger, ledger.map(ledgerRow))
-      yield* insertAll(statements.addToRollups, rollupRows(ledger))
+    // Somebody who thought this process dead has written the others.
+    const late = settlements.length === open.size ? noIds : idsOf(settlements)
+    const entries = late.size === 0 ? ledger : ledger.filter(({ id }) => open.has(id) || !late.has(id))
+    if (entries.length > 0) {
+      yield* insertAll(statements.insertLedger, entries.map(ledgerRow))
+      yield* insertAll(statements.addToRollups, rollupRows(entries))
     }
     return open.size === 0 ? [] : yield* settle(settlements.filter(({ reservation }) => open.has(reservation)))
   }
@@ -237,6 +241,7 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
         windows.set(window.key, window)
       }
     }
+    if (rows.size === 0) return []
     const sorted = [...rows.values()].sort((one, other) => (one.key < other.key ? -1 : 1))
     const settled = (yield* run(statements.settle(sorted.length), sorted)) as {
       key: string
@@ -288,6 +293,8 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
 }
 
 const noIds: ReadonlySet<string> = new Set()
+const idsOf = (settlements: readonly Settlement[]): ReadonlySet<string> =>
+  new Set(settlements.map(({ reservation }) => reservation))
 const nothing: Abandoned = { amount: 0, crossings: [] }
 
 /** The thresholds that have been reached since the highest that was told of. */

@@ -5,7 +5,7 @@ import { statuses, type TurnRow, toolCallColumns, toolCallOf, turnColumns, turnO
 import type { LedgerWork } from './costs-ledger.ts'
 import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Queue } from './loop-queue.ts'
-import { lastLogSequence } from './loop-rows.ts'
+import { lastLogSequence, lostCallOf } from './loop-rows.ts'
 import type { Database, TurnTable } from './schema.ts'
 import { type Parameters, statement } from './statement.ts'
 
@@ -151,6 +151,7 @@ export function createRecovery(
       lastSequence: held.last_sequence,
       toolCalls: toolCalls.map(toolCallOf),
       logSequence: lastLogSequence(turn.log),
+      lostCall: amount === 0 ? lostCallOf(turn.log) : null,
     }
   }
 
@@ -173,7 +174,7 @@ export function createRecovery(
     if (taken.length === limit) return taken
     for (const { id: session } of yield* run(statements.stalled, { limit: limit - taken.length })) {
       const started = yield* queue.startNext(session, instance, at)
-      if (started !== null) taken.push({ ...started, toolCalls: [], logSequence: 0 })
+      if (started !== null) taken.push({ ...started, toolCalls: [], logSequence: 0, lostCall: null })
     }
     return taken
   }

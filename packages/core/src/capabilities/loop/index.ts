@@ -9,6 +9,7 @@ export type {
   Committed,
   Lease,
   LoopStore,
+  LostCall,
   NewApproval,
   NewToolCall,
   NewTurn,

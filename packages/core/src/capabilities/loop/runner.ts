@@ -1,15 +1,15 @@
 import type { Reach } from '../../kernel/context.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import { released } from '../costs/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { TurnEventBody } from '../sessions/index.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors, NotRecorded } from './errors.ts'
 import type { History, HistoryCache } from './history.ts'
+import { lostCall } from './lost-call.ts'
 import { prepareTurn } from './prepare.ts'
 import type { Leftover, OutcomeDecision } from './resume-turn.ts'
-import { runTurn } from './run-turn.ts'
-import type { ResumedTurn, StartedTurn } from './store.ts'
+import { failUnprepared, runTurn } from './run-turn.ts'
+import type { LostCall, ResumedTurn, StartedTurn } from './store.ts'
 import { TurnRun } from './turn-run.ts'
 
 /** A turn that could not be recorded is tried again after this; doubles up to a minute. */
@@ -27,6 +27,7 @@ type ResumeReason = Extract<TurnEventBody, { type: 'turn.resumed' }>['reason']
 interface Resumption {
   readonly reason: ResumeReason
   readonly leftover: Leftover
+  readonly lostCall: LostCall | null
   /** Position of the last stored event. */
   readonly stored: number
   /** False when the turn has nothing to go on with. */
@@ -99,12 +100,13 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
     signal: AbortSignal,
     toolSignal: AbortSignal,
   ) {
-    const { turn, lease, lastSequence } = started
+    const { turn, lastSequence } = started
     const reach = { tenant: turn.tenant, subject: turn.subject }
     let next: StartedTurn | null = null
     let waits = false
     let history: History | undefined
     let cancelTimer = () => {}
+    const left = resumption && { ...resumption, ...resumption.leftover, turn }
     try {
       const at = clock.now()
       live.stage(
@@ -115,13 +117,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
       live.publish()
       const setup = isGivenUp(turn.id) ? internal : await prepareTurn(dependencies, turn, signal)
       if ('error' in setup) {
-        live.stage({ type: 'turn.failed', error: setup.error, message: null, at })
-        const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
-        const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
-        const settlements = started.reservation ? [released(started.reservation)] : []
-        const { error } = setup
-        const change = { at, status: 'failed', error, log: live.takeLog(), toolCallEnds, settlements } as const
-        next = (await store.commit(lease, change)).next
+        next = (await failUnprepared(dependencies, started, left, live, setup.error)).next
         live.publish()
       } else {
         // What was just accepted is known; only an older tail has to be read.
@@ -137,6 +133,7 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
           ...setup,
           started,
           history: loaded,
+          lost: left && lostCall(dependencies, left, setup.budgets, { agent: setup.agent, history: loaded }),
           live,
           signal,
           toolSignal,
@@ -194,7 +191,9 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
   const launchResumed = (resumed: ResumedTurn, reason: ResumeReason, decision: OutcomeDecision | null) => {
     const { crossings = [], logSequence: stored, toolCalls, turn } = resumed
     dependencies.crossed(crossings)
-    launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
+    const lost = reason === 'takeover' ? resumed.lostCall : null
+    const begun = turn.steps > 0 || stored > 0
+    launch(resumed, { reason, leftover: { toolCalls, decision }, lostCall: lost, stored, begun })
   }
 
   /** Of two who ask at once the second waits until the turn runs: it must neither take its lease nor be told too early. */

@@ -4,7 +4,7 @@ import { isKeelsonError } from '../../kernel/errors.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import type { Agent } from '../agents/index.ts'
 import type { Approval } from '../approvals/index.ts'
-import type { Accounting, Budget, BudgetCrossing } from '../costs/index.ts'
+import type { Accounting, Budget, BudgetCrossing, EndedCall } from '../costs/index.ts'
 import type { Memory } from '../memory/index.ts'
 import type { Model, Models, ProviderGate } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
@@ -33,6 +33,8 @@ export interface RunTurn {
   readonly store: LoopStore
   readonly accounting: Accounting
   readonly budgets: readonly Budget[]
+  /** What the turn was doing when its process died. */
+  readonly lost: EndedCall | null
   readonly clock: Clock
   readonly newId: NewId
   readonly limits: TurnLimits
