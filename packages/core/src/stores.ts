@@ -10,6 +10,7 @@ import type { VaultStore } from './capabilities/vault/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
+export { refusedCalls } from './capabilities/approvals/index.ts'
 export type { BreakerProbe, BreakerRecord, BreakerStore } from './capabilities/breakers/index.ts'
 export type {
   ActivatedGeneration,
