@@ -54,6 +54,8 @@ export type { Client } from './runtime-client.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
+/** Instances that are dead for so long are forgotten. */
+const forgottenAfterMs = 3_600_000
 
 export interface RuntimeOptions {
   readonly store: Store
@@ -362,6 +364,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   async function takeOver(before: number): Promise<void> {
     await loop.runner.takeOver(before)
     await costs.settleAbandoned(before)
+    await store.loop.prune(clock.now() - forgottenAfterMs)
   }
 
   async function sweep(): Promise<void> {

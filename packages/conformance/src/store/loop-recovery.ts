@@ -193,6 +193,20 @@ export function describeRecovery(subject: StoreSubject): void {
       expect(await takeOver()).toEqual([])
     })
 
+    it('may be followed by forgetting the dead, but none that holds a session or lives', async () => {
+      const { lease } = await begin()
+      for (const dead of ['one', 'killed', 'killed too']) await loop().heartbeat(dead, staleBefore - 1)
+      await loop().heartbeat('alive', staleBefore)
+      expect(await loop().prune(staleBefore)).toBe(2)
+      expect(await takeOver()).toHaveLength(1)
+      expect(await loop().prune(staleBefore)).toBe(1)
+      expect(await loop().prune(staleBefore)).toBe(0)
+      expect(await loop().prune(staleBefore + 1)).toBe(1)
+      // One that wakes up is known again.
+      await loop().heartbeat(lease.instance, staleBefore - 1)
+      expect(await loop().prune(staleBefore)).toBe(1)
+    })
+
     it('leaves turns that wait, queue or have settled', async () => {
       const waiting = await begin()
       await loop().commit(waiting.lease, { at: start, status: 'waiting' })

@@ -238,6 +238,12 @@ export interface LoopStore {
   /** Tells the other instances that this one lives. */
   heartbeat(instance: string, at: number): Promise<void>
 
+  /**
+   * Forgets every instance whose heartbeat is older than `before` and that holds no session: nothing tells of it any
+   * more, and one that wakes makes itself known anew. Returns how many. One statement.
+   */
+  prune(before: number): Promise<number>
+
   /** Forgets the instance: what it still holds can be taken over at once. */
   retire(instance: string): Promise<void>
 }
