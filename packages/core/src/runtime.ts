@@ -348,6 +348,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const hint = (change: StoreChange) => {
       if ('breaker' in change) breakers.refresh().catch((error) => reportError(error, 'breakers'))
       else if ('config' in change) config.moved(change.config)
+      else if ('secret' in change) providerKeys.changed(change.secret.tenant, change.secret.name)
       else {
         realtime.touch(change.turn)
         held.changed(change.turn)

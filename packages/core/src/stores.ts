@@ -106,8 +106,15 @@ export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
 export { foldText, searchWords } from './kernel/search-words.ts'
 
-/** What another instance has written to: a turn, by its id, a breaker, by its provider, or where a pointer is now. */
-export type StoreChange = { readonly turn: string } | { readonly breaker: string } | { readonly config: ConfigHead }
+/**
+ * What another instance has written to: a turn, by its id, a breaker, by its provider, a secret, by its name, or where a
+ * pointer is now.
+ */
+export type StoreChange =
+  | { readonly turn: string }
+  | { readonly breaker: string }
+  | { readonly config: ConfigHead }
+  | { readonly secret: { readonly tenant: string; readonly name: string } }
 
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {

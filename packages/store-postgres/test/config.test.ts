@@ -1,4 +1,4 @@
-import { type Client, defineAgent } from '@keelson/core'
+import { type Client, type Clock, defineAgent, type Provider, systemClock } from '@keelson/core'
 import { createTestRuntime, say, scriptedModel } from '@keelson/core/testing'
 import { postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
@@ -10,15 +10,29 @@ const server = usePostgres()
 
 interface Instance {
   readonly client: Client
+  /** Those that the provider was called with. */
+  readonly keys: readonly string[]
   /** Statements about the configuration since the last look. */
   asked(): string[]
   /** What its next turn is told. */
   instructions(): Promise<string>
 }
 
-async function instance(schema: string, options: { listen: boolean; leaseMs: number }): Promise<Instance> {
+async function instance(
+  schema: string,
+  options: { readonly listen: boolean; readonly leaseMs: number; readonly clock?: Clock },
+): Promise<Instance> {
   const pool = newPool(server().url)
+  const keys: string[] = []
   const model = scriptedModel([], { otherwise: say('done') })
+  const keyed = (key: string): Provider => ({
+    ...model,
+    stream(...call) {
+      keys.push(key)
+      return model.stream(...call)
+    },
+    withKey: keyed,
+  })
   const statements: string[] = []
   const store = postgresStore({
     pool,
@@ -27,13 +41,16 @@ async function instance(schema: string, options: { listen: boolean; leaseMs: num
     ...(options.listen ? { listen: () => new pg.Client({ connectionString: server().url }) } : {}),
   })
   const agent = defineAgent({ id: 'clerk', instructions: 'You help.', models: ['test/one'] })
-  const runtime = await createTestRuntime({ agents: [agent], model, store, leaseMs: options.leaseMs })
+  const { listen: _, ...timing } = options
+  const vault = { key: 'ab'.repeat(32) }
+  const runtime = await createTestRuntime({ agents: [agent], model: keyed('of the host'), store, vault, ...timing })
   onTestFinished(async () => {
     await runtime.stop()
     await pool.end()
   })
   return {
     client: runtime.client,
+    keys,
     asked: () => statements.splice(0),
     async instructions() {
       await runtime.client.run('clerk', { message: 'hello' }).result
@@ -60,6 +77,25 @@ describe('two instances on one database', () => {
     expect(there.asked()).toEqual([])
     await there.client.config.rollback({ generation: 0, numbering: 'reuse' })
     await expect.poll(() => here.instructions()).toBe('You help.')
+  })
+
+  it('use a provider’s key that was set or removed on the other at once', async () => {
+    const schema = newSchema()
+    // What was read once would hold for ever.
+    const clock = { ...systemClock, now: () => 1_800_000_000_000 }
+    const options = { listen: true, leaseMs: 3_600_000, clock }
+    const [here, there] = [await instance(schema, options), await instance(schema, options)]
+    const usedThere = async () => {
+      await there.client.run('clerk', { message: 'hello' }).result
+      return there.keys.at(-1)
+    }
+    expect(await usedThere()).toBe('of the host')
+    await here.client.providerKeys.set({ provider: 'test', key: 'first' })
+    await expect.poll(usedThere).toBe('first')
+    await here.client.providerKeys.set({ provider: 'test', key: 'second' })
+    await expect.poll(usedThere).toBe('second')
+    await here.client.providerKeys.remove({ provider: 'test' })
+    await expect.poll(usedThere).toBe('of the host')
   })
 
   it('find them by looking now and then where nothing is heard', async () => {
