@@ -9,6 +9,7 @@ const jobs: Readonly<Record<string, () => Promise<{ readonly start: StartJob }>>
   events: () => import('./jobs/events.ts'),
   history: () => import('./jobs/history.ts'),
   latency: () => import('./jobs/latency.ts'),
+  lists: () => import('./jobs/lists.ts'),
   notes: () => import('./jobs/notes.ts'),
   readers: () => import('./jobs/readers.ts'),
   'postgres-turns': () => import('./jobs/postgres-turns.ts'),

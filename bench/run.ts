@@ -7,6 +7,7 @@ import { heap } from './benchmarks/heap.ts'
 import { cold, history } from './benchmarks/history.ts'
 import { events, firstChunk, readers, routes, routesFastify } from './benchmarks/http.ts'
 import { importing } from './benchmarks/import.ts'
+import { lists } from './benchmarks/lists.ts'
 import { loopBenchmarks } from './benchmarks/loop.ts'
 import { notes } from './benchmarks/notes.ts'
 import { durablePostgres, instances } from './benchmarks/postgres.ts'
@@ -21,6 +22,7 @@ const benchmarks: readonly Benchmark[] = [
   history,
   cold,
   notes,
+  lists,
   firstChunk,
   events,
   readers,

@@ -4,11 +4,14 @@ import type { Benchmark } from './benchmark.ts'
 
 export const firstChunk: Benchmark = {
   name: 'first_chunk',
-  what: "from the provider's first chunk to an HTTP client, through the surface and Express",
+  what: "from the provider's first chunk to an HTTP client, through a surface and Express or Fastify",
   async run(): Promise<Report> {
-    const result = await interleave({ job: 'latency', subjects: ['keelson'], rounds: 9 })
+    const subjects = ['roboticus on Express', 'roboticus on Fastify', 'mycelos on Express', 'mycelos on Fastify']
+    const result = await interleave({ job: 'latency', subjects, rounds: 9 })
     const all = measurements(result, 'firstChunkMs', 'ms')
-    const targets = target(all, { subject: 'keelson', metric: 'firstChunkMs', of: 'median', atMost: 2 })
+    const targets = subjects.flatMap((subject) =>
+      target(all, { subject, metric: 'firstChunkMs', of: 'median', atMost: 2 }),
+    )
     return { benchmark: 'first_chunk', measurements: all, targets, failed: result.failed }
   },
 }

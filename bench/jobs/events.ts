@@ -6,7 +6,7 @@ import { timed } from '../harness/clocks.ts'
 import type { Job, StartJob } from '../harness/job.ts'
 import { listen } from '../harness/listen.ts'
 import { startLoadGenerator } from '../harness/load.ts'
-import { agentServer, streamPath } from '../subjects/agent-server.ts'
+import { agentServer, surfaces } from '../subjects/agent-server.ts'
 
 const streams = 20
 const chunks = 200
@@ -15,6 +15,7 @@ const otherEvents = 3
 const events = streams * (chunks + otherEvents)
 
 const load = startLoadGenerator()
+const path = surfaces.roboticus.streamPath
 
 /**
  * 20 streams at once of 200 chunks each, one per turn of the event loop, as tokens come. `keelson`: through the agent, the
@@ -37,10 +38,10 @@ const tickingProvider: Provider = {
 }
 
 async function keelsonJob(): Promise<Job> {
-  const { app, bodies } = await agentServer(tickingProvider)
-  const port = await listen(app)
+  const { bodies, listener } = await agentServer(tickingProvider)
+  const port = await listen(await listener('Express'))
   return await warmed(async () => {
-    const requests = (await bodies(streams)).map((body) => ({ method: 'POST', path: streamPath, body }) as const)
+    const requests = (await bodies(streams)).map((body) => ({ method: 'POST', path, body }) as const)
     return () => load.send({ port, requests, concurrency: streams })
   })
 }

@@ -4,13 +4,17 @@ import type { ModelPart, Provider } from '@keelson/core'
 import type { StartJob } from '../harness/job.ts'
 import { listen } from '../harness/listen.ts'
 import { median } from '../harness/statistics.ts'
-import { agentServer, streamPath } from '../subjects/agent-server.ts'
+import { agentServer, type FrameworkName, type SurfaceName, surfaces } from '../subjects/agent-server.ts'
 
 const requestsPerRound = 25
 const usage = { input: 42, cacheRead: 0, cacheWrite: 0, output: 1, reasoning: 0 }
 
-/** From the provider's first chunk to the same text in the hands of an HTTP client in the same process. */
-export const start: StartJob = async () => {
+/**
+ * From the provider's first chunk to the same text in the hands of an HTTP client in the same process. A subject is a
+ * surface and a framework.
+ */
+export const start: StartJob = async (subject) => {
+  const [surface, framework] = subject.split(' on ') as [SurfaceName, FrameworkName]
   let saidAt = 0
   const provider: Provider = {
     id: 'bench',
@@ -24,25 +28,23 @@ export const start: StartJob = async () => {
       yield { type: 'finish', reason: 'stop', usage }
     },
   }
-  const { app, bodies } = await agentServer(provider)
-  const port = await listen(app)
+  const { bodies, listener } = await agentServer(provider, surface)
+  const port = await listen(await listener(framework))
+  const path = surfaces[surface].streamPath
   const agent = new Agent({ keepAlive: true })
 
   const once = (body: string) =>
     new Promise<number>((resolve, reject) => {
       let cameAt = 0
       const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
-      const outgoing = request(
-        { host: '127.0.0.1', port, method: 'POST', path: streamPath, agent, headers },
-        (response) => {
-          response.setEncoding('latin1')
-          response.on('data', (piece: string) => {
-            if (cameAt === 0 && piece.includes('first')) cameAt = performance.now()
-          })
-          response.on('end', () => (cameAt === 0 ? reject(new Error('no chunk came')) : resolve(cameAt - saidAt)))
-          response.on('error', reject)
-        },
-      )
+      const outgoing = request({ host: '127.0.0.1', port, method: 'POST', path, agent, headers }, (response) => {
+        response.setEncoding('latin1')
+        response.on('data', (piece: string) => {
+          if (cameAt === 0 && piece.includes('"delta":"first"')) cameAt = performance.now()
+        })
+        response.on('end', () => (cameAt === 0 ? reject(new Error('no chunk came')) : resolve(cameAt - saidAt)))
+        response.on('error', reject)
+      })
       outgoing.on('error', reject)
       outgoing.end(body)
     })

@@ -8,7 +8,7 @@ import { roboticus } from '@keelson/core/surfaces/roboticus'
 import { sqliteStore } from '@keelson/store-sqlite'
 import type { StartJob } from '../harness/job.ts'
 import { instructions } from '../harness/script.ts'
-import { streamPath } from '../subjects/agent-server.ts'
+import { surfaces } from '../subjects/agent-server.ts'
 
 const readers = 500
 const chunks = 2_000
@@ -81,7 +81,7 @@ const chattyProvider: Provider = {
 function postRequest(body: string): IncomingMessage {
   const request = new IncomingMessage(new Socket())
   request.method = 'POST'
-  request.url = streamPath
+  request.url = surfaces.roboticus.streamPath
   request.headers = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }
   request.complete = true
   request.push(body)

@@ -1,12 +1,13 @@
 import type { RequestListener } from 'node:http'
-import { keelson } from '@keelson/adapter-fastify'
+import { keelson as onExpress } from '@keelson/adapter-express'
+import { keelson as onFastify } from '@keelson/adapter-fastify'
 import Fastify from 'fastify'
 import { timed } from '../harness/clocks.ts'
 import type { StartJob } from '../harness/job.ts'
 import { listen } from '../harness/listen.ts'
 import { startLoadGenerator } from '../harness/load.ts'
 import { makeScript } from '../harness/script.ts'
-import { agentServer, health, healthPath, hostApp, mounting } from '../subjects/agent-server.ts'
+import { agentServer, health, healthPath, hostApp } from '../subjects/agent-server.ts'
 import { scriptedProvider } from '../subjects/keelson.ts'
 
 const requestsPerRound = 2_000
@@ -29,17 +30,16 @@ export const start: StartJob = async (name) => {
 async function appOf(subject: string): Promise<{ app: RequestListener; path: string }> {
   const [framework, name] = subject.split(': ')
   const path = name === 'our route' ? healthPath : '/health'
+  const ours = name === 'host alone' ? undefined : await agentServer(scriptedProvider(makeScript(1, 0)))
   if (framework === 'Fastify') {
     const app = Fastify()
     app.get('/health', async () => health())
-    if (name !== 'host alone') {
-      const { runtime } = await agentServer(scriptedProvider(makeScript(1, 0)))
-      await app.register(keelson(runtime, mounting))
-    }
+    if (ours) await app.register(onFastify(ours.runtime, ours.mounting))
     await app.ready()
     return { app: app.routing, path }
   }
-  const { app } = name === 'host alone' ? { app: hostApp() } : await agentServer(scriptedProvider(makeScript(1, 0)))
+  const app = hostApp()
+  if (ours) app.use(onExpress(ours.runtime, ours.mounting))
   app.get('/health', (_, response) => void response.json(health()))
   return { app, path }
 }

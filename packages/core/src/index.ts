@@ -151,6 +151,8 @@ export {
   type SelectionCandidate,
   type Session,
   type SessionStatus,
+  type SpokenMessage,
+  type SpokenPage,
   sessionErrors,
   type ToolCall,
   type ToolCallStatus,
@@ -176,6 +178,7 @@ export {
   type Tool,
   type ToolContext,
   type ToolOverrides,
+  type ToolPermission,
   toolErrors,
 } from './capabilities/tools/index.ts'
 export {

@@ -82,6 +82,7 @@ export type {
   SessionPatch,
   SessionStatus,
   SessionStore,
+  SpokenMessage,
   ToolCall,
   Turn,
   TurnError,

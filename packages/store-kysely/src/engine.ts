@@ -96,6 +96,12 @@ export interface Engine {
   query<Values, Row>(statement: Statement<Values, Row>, values: Values): Promise<Row[]>
 
   /**
+   * The same for a statement that only reads and may take long: what else the process has to do does not wait for it,
+   * where the engine can help it.
+   */
+  queryAside<Values, Row>(statement: Statement<Values, Row>, values: Values): Promise<Row[]>
+
+  /**
    * Runs the body in one transaction: all of it or nothing, and nothing when it throws. Write transactions that touch
    * the same session behave as if they ran one after the other. The body may run again from its start after a conflict,
    * so it has no effect but its statements.

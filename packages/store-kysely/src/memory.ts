@@ -22,6 +22,9 @@ import type { Database, NoteTable } from './schema.ts'
 /** How many notes are ranked for one that is recalled. */
 const rankedPerRecalled = 4
 
+/** Most notes may have a word that begins like this, and every one that does is ranked. */
+const isBroad = ({ prefix, word }: SearchTerm): boolean => prefix && word.length <= 3
+
 /** Whose documents a reach leaves, as an index may know it: names may be longer than what it holds. */
 const scopeOf = ({ tenant, subject }: Reach): string => hash('sha256', JSON.stringify([tenant, subject])).slice(0, 32)
 
@@ -178,13 +181,15 @@ export function createMemoryStore(db: Kysely<Database>, engine: Engine): MemoryS
     async searchNotes(reach, terms, window, filter = {}) {
       if (terms.length === 0) return []
       const values = { ...filterValues(reach, window, filter), ...queryValues(reach, terms, 'all') }
-      return (await engine.query(sql.search(noteShape(reach, filter)), values)).map(summaryOf)
+      const statement = sql.search(noteShape(reach, filter))
+      const found = terms.some(isBroad) ? engine.queryAside(statement, values) : engine.query(statement, values)
+      return (await found).map(summaryOf)
     },
 
     async notesContaining(reach, text, window, filter = {}) {
       const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
       const values = { ...filterValues(reach, window, filter), pattern }
-      return (await engine.query(sql.containing(noteShape(reach, filter)), values)).map(summaryOf)
+      return (await engine.queryAside(sql.containing(noteShape(reach, filter)), values)).map(summaryOf)
     },
 
     async recallNotes(owner, terms, { limit, characters }) {

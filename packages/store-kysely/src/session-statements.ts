@@ -30,6 +30,12 @@ interface ListValues extends ReachValues, Window {
   status: SessionStatus
 }
 
+interface RangeValues extends ReachValues {
+  session: string
+  after: number
+  limit: number
+}
+
 interface UpdateValues extends ReachValues {
   id: string
   at: number
@@ -50,6 +56,17 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
       .select(sessionColumns)
       .where('id', '=', parameter('id'))
       .where(within('sessions', kind, parameter))
+
+  const messagesAfter = (kind: ReachKind, parameter: Parameters<RangeValues>) =>
+    db
+      .selectFrom('messages')
+      .innerJoin('sessions', 'sessions.id', 'messages.session')
+      .select(messageColumns.map((column) => `messages.${column}` as const))
+      .where('messages.session', '=', parameter('session'))
+      .where(within('sessions', kind, parameter))
+      .where('messages.sequence', '>', parameter('after'))
+      .orderBy('messages.sequence')
+      .limit(parameter('limit'))
 
   return {
     insert: statement((parameter: Parameters<SessionTable>) => insertSession(parameter)),
@@ -136,16 +153,20 @@ export function sessionStatements(db: Kysely<Database>, { rowLocks }: Features) 
     }),
 
     messages: remembered((kind: ReachKind) =>
-      statement((parameter: Parameters<ReachValues & { session: string; after: number; limit: number }>) =>
-        db
-          .selectFrom('messages')
-          .innerJoin('sessions', 'sessions.id', 'messages.session')
-          .select(messageColumns.map((column) => `messages.${column}` as const))
-          .where('messages.session', '=', parameter('session'))
-          .where(within('sessions', kind, parameter))
-          .where('messages.sequence', '>', parameter('after'))
-          .orderBy('messages.sequence')
-          .limit(parameter('limit')),
+      statement((parameter: Parameters<RangeValues>) => messagesAfter(kind, parameter)),
+    ),
+
+    messagesWithTurns: remembered((kind: ReachKind) =>
+      statement((parameter: Parameters<RangeValues>) =>
+        messagesAfter(kind, parameter)
+          .leftJoin('turns', 'turns.id', 'messages.turn')
+          .select([
+            'turns.agent as turn_agent',
+            'turns.status as turn_status',
+            'turns.model as turn_model',
+            'turns.usage as turn_usage',
+            'turns.user_message as turn_user_message',
+          ]),
       ),
     ),
 

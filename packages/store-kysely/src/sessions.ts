@@ -1,4 +1,4 @@
-import type { JsonObject, Message, SessionStore } from '@keelson/core/stores'
+import type { JsonObject, Message, SessionStore, SpokenMessage } from '@keelson/core/stores'
 import { isSpoken, storeErrors } from '@keelson/core/stores'
 import type { Kysely } from 'kysely'
 import {
@@ -17,7 +17,7 @@ import {
 } from './columns.ts'
 import { type Engine, run } from './engine.ts'
 import { createNameLock } from './name-lock.ts'
-import type { Database } from './schema.ts'
+import type { Database, MessageTable, TurnTable } from './schema.ts'
 import { sessionStatements } from './session-statements.ts'
 
 /** Somebody else keeps closing the session that was just found: no loop without end. */
@@ -26,6 +26,20 @@ const openAttempts = 8
 function withEntries(metadata: JsonObject | null, entries: JsonObject): JsonObject | null {
   const merged = Object.entries({ ...metadata, ...entries }).filter(([, value]) => value !== null)
   return merged.length === 0 ? null : Object.fromEntries(merged)
+}
+
+type TurnColumn = 'agent' | 'status' | 'model' | 'usage' | 'user_message'
+
+type SpokenRow = MessageTable & {
+  readonly [Column in TurnColumn as `turn_${Column}`]: TurnTable[Column] | null
+}
+
+function spokenMessageOf(row: SpokenRow): SpokenMessage {
+  const { turn_agent: agent, turn_status: status, turn_usage: usage, turn_user_message: userMessage } = row
+  const message = messageOf(row)
+  // All are null, or none is.
+  if (agent === null || status === null || usage === null || userMessage === null) return { message, turn: null }
+  return { message, turn: { agent, status, model: row.turn_model, usage: JSON.parse(usage), userMessage } }
 }
 
 export function createSessionStore(db: Kysely<Database>, engine: Engine): SessionStore {
@@ -116,6 +130,11 @@ export function createSessionStore(db: Kysely<Database>, engine: Engine): Sessio
     async messages(reach, session, { after, limit }) {
       const values = { ...reachValues(reach), session, after, limit: atLeastZero(limit) }
       return (await engine.query(sql.messages(reachKind(reach)), values)).map(messageOf)
+    },
+
+    async messagesWithTurns(reach, session, { after, limit }) {
+      const values = { ...reachValues(reach), session, after, limit: atLeastZero(limit) }
+      return (await engine.query(sql.messagesWithTurns(reachKind(reach)), values)).map(spokenMessageOf)
     },
 
     append(reach, session, message) {

@@ -90,6 +90,9 @@ export function createPostgresEngine(options: EngineOptions): PostgresEngine {
       }
     })
 
+  const query: Engine['query'] = (statement, values) =>
+    alone({ statement, values: statement.bind(values) }) as Promise<never[]>
+
   return {
     features: featuresOf(schema),
 
@@ -104,7 +107,9 @@ export function createPostgresEngine(options: EngineOptions): PostgresEngine {
       state = 'closed'
     },
 
-    query: (statement, values) => alone({ statement, values: statement.bind(values) }) as Promise<never[]>,
+    query,
+
+    queryAside: query,
 
     transaction,
 

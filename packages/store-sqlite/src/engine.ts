@@ -1,10 +1,11 @@
 import { storeErrors } from '@keelson/core/stores'
-import type { Engine, Features, Statement, Work } from '@keelson/store-kysely'
+import type { Engine, Features, Work } from '@keelson/store-kysely'
 import { SqliteQueryCompiler } from 'kysely'
-import { type Connection, type ConnectionOptions, openConnection } from './connection.ts'
+import { type Connection, type ConnectionOptions, canonicalPath, openConnection } from './connection.ts'
 import { storeErrorOf } from './errors.ts'
 import { fullText } from './full-text.ts'
 import { createLine } from './line.ts'
+import { createReader, type Reader } from './reader.ts'
 
 const features: Features = {
   createQueryCompiler: () => new SqliteQueryCompiler(),
@@ -29,8 +30,10 @@ export interface EngineOptions extends ConnectionOptions {
  * call of this process ever sees it half done.
  */
 export function createSqliteEngine(options: EngineOptions): Engine {
-  const line = createLine(options.patienceMs)
+  const { file, patienceMs, trace } = options
+  const line = createLine(patienceMs)
   let connection: Connection | undefined
+  let reader: Reader | undefined
   let opening: Promise<void> | undefined
   let closed = false
 
@@ -71,6 +74,11 @@ export function createSqliteEngine(options: EngineOptions): Engine {
     connection = made
   }
 
+  const query: Engine['query'] = (statement, values) => {
+    const mode = statement.reads ? 'read' : 'write'
+    return admitted(mode, () => opened().run(statement, statement.bind(values)) as never[])
+  }
+
   const transaction: Engine['transaction'] = (mode, body) => admitted(mode, () => attempt(mode, body))
 
   return {
@@ -89,12 +97,24 @@ export function createSqliteEngine(options: EngineOptions): Engine {
       closed = true
       const open = connection
       connection = undefined
+      // First, since the last connection to close is the one that empties the log.
+      await reader?.close()
       open?.close()
     },
 
-    query<Values, Row>(statement: Statement<Values, Row>, values: Values): Promise<Row[]> {
-      const mode = statement.reads ? 'read' : 'write'
-      return admitted(mode, () => opened().run(statement, statement.bind(values)) as Row[])
+    query,
+
+    async queryAside(statement, values) {
+      opened()
+      // What is in memory is there for one connection alone.
+      if (file === ':memory:') return await query(statement, values)
+      reader ??= createReader(canonicalPath(file), patienceMs)
+      trace?.(statement.sql)
+      try {
+        return (await reader.read(statement.sql, statement.bind(values))) as never[]
+      } catch (error) {
+        throw storeErrorOf(error)
+      }
     },
 
     transaction,

@@ -140,10 +140,11 @@ describe('the number of statements', () => {
     await store.approvals.decide(owner, 'a', { status: 'approved', decidedBy: 'ada', at: 2 })
     expect(taken()).toEqual(['update'])
     await store.sessions.messages(owner, 's', { after: 0, limit: 10 })
+    await store.sessions.messagesWithTurns(owner, 's', { after: 0, limit: 10 })
     await store.sessions.turn(owner, 't')
     await store.sessions.untitled(owner, 10)
     await store.sessions.selections(owner, { limit: 10, offset: 0 })
-    expect(taken()).toEqual(['select', 'select', 'select', 'select'])
+    expect(taken()).toEqual(['select', 'select', 'select', 'select', 'select'])
     await store.breakers.swap(breaker(1))
     await store.breakers.swap(breaker(2))
     await store.breakers.list('', 10)
@@ -172,6 +173,7 @@ async function useEverything({ sessions, loop, approvals, breakers, costs }: Sto
     await sessions.update(reach, 's', { title: null, model: null, metadata: null }, 1)
     await sessions.update(reach, `opened ${reach.subject}`, { status: 'active' }, 1)
     await sessions.messages(reach, 's', { after: 0, limit: 10 })
+    await sessions.messagesWithTurns(reach, 's', { after: 0, limit: 10 })
     const [message] = answering('t').messages ?? []
     if (message) await sessions.append(reach, 's', { ...message, id: `appended ${reach.subject}` })
     await sessions.untitled(reach, 10)
@@ -288,7 +290,11 @@ describe('the plan of every statement', () => {
     expect(indexes(/"sessions"."tenant" = \? order by "created_at" desc/)).toEqual(['sessions_of_tenant'])
     expect(indexes(/"turns"."tenant" = \? order by "created_at" desc/)).toEqual(['turns_of_tenant'])
     expect(indexes(/"turns"."subject" = \? order by "created_at" desc/)).toEqual(['turns_of_subject'])
-    expect(indexes(/"messages"."sequence" > \?/)).toEqual(['sqlite_autoindex_sessions_1', 'PRIMARY'])
+    expect(indexes(/"messages"."sequence" > \?/)).toEqual([
+      'sqlite_autoindex_sessions_1',
+      'PRIMARY',
+      'sqlite_autoindex_turns_1',
+    ])
   })
 })
 

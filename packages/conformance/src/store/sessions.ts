@@ -327,6 +327,33 @@ export function describeSessions(subject: StoreSubject): void {
         expect(await texts(id, 2 ** 40)).toEqual([])
       })
 
+      it('reads messages with what is known of the turns that wrote them', async () => {
+        const { id } = await scene().session()
+        const byHand = await sessions().append(ada, id, newMessage({ turn: 'of-no-turn' }))
+        const { lease } = await scene().start(id)
+        const usage = { input: 1, cacheRead: 2, cacheWrite: 3, output: 4, reasoning: 5 }
+        await scene().store.loop.commit(lease, {
+          at: start + 1,
+          messages: [newMessage({ turn: lease.turn, role: 'assistant', usage })],
+          model: 'demo/echo',
+          usage,
+          status: 'completed',
+        })
+        const range = { after: 0, limit: 10 }
+        const messages = await sessions().messages(ada, id, range)
+        const userMessage = messages[1]?.id
+        const turn = { agent: 'assistant', model: 'demo/echo', status: 'completed', usage, userMessage }
+        const expected = messages.map((message) => ({ message, turn: message.id === byHand?.id ? null : turn }))
+        expect(expected).toHaveLength(3)
+        for (const reach of [ada, operator]) {
+          expect(await sessions().messagesWithTurns(reach, id, range)).toEqual(expected)
+        }
+        expect(await sessions().messagesWithTurns(ada, id, { after: 1, limit: 1 })).toEqual(expected.slice(1, 2))
+        expect(await sessions().messagesWithTurns(ada, id, { after: 3, limit: 10 })).toEqual([])
+        expect(await sessions().messagesWithTurns(ada, id, { after: 0, limit: -1 })).toEqual([])
+        for (const reach of outsiders) expect(await sessions().messagesWithTurns(reach, id, range)).toEqual([])
+      })
+
       it('keeps sessions apart', async () => {
         const [one, two] = [await scene().session(), await scene().session()]
         await sessions().append(ada, one.id, newMessage())

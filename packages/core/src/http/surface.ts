@@ -54,6 +54,8 @@ export interface Route<Client, Params = Readonly<Record<string, string>>, Query 
   /** Schema of the answer's JSON; for OpenAPI. An event stream names its frames' schema instead. */
   readonly response: StandardSchemaV1
   readonly stream?: boolean
+  /** True for a page of HTML; `response` is then a text. */
+  readonly page?: boolean
   /** True for a WebSocket: `handle` answers with `socket`, or says why not. `response` is the schema of its frames. */
   readonly socket?: boolean
   handle(call: Call<Client, Params, Query, Body>): Answer | Promise<Answer>

@@ -1,4 +1,6 @@
-import type { Principal } from '@keelson/core'
+import { createHash } from 'node:crypto'
+import { accessErrors, type Principal } from '@keelson/core'
+import type { HttpRequest } from '@keelson/core/http'
 import { type MycelosOptions, mycelos } from '@keelson/core/surfaces/mycelos'
 import { say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
@@ -53,6 +55,26 @@ describe('the password', () => {
     const got = await server.ask('GET', '/api/sessions', { password: null, headers })
     expect([got.status, got.headers['location']]).toEqual([302, '/login?next=%2Fapi%2Fsessions'])
     expect((await server.ask('POST', '/api/sessions', { password: null, headers })).status).toBe(401)
+  })
+
+  test('the login is a page below the same mount point, whose policy lets its own script run and no other', async () => {
+    await using server = await mycelosServer({
+      model: model(),
+      surface: { password, user: { name: 'A', language: 'de' } },
+    })
+    const got = await server.ask('GET', '/login?next=/notes', { password: null })
+    expect([got.status, got.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
+    expect(got.text).toContain('<html lang="de">')
+    const policy = got.headers['content-security-policy']
+    for (const tag of ['script', 'style']) {
+      const [, inside = ''] = new RegExp(`<${tag}>([^]*)</${tag}>`).exec(got.text) ?? []
+      expect(policy).toContain(`${tag}-src 'sha256-${createHash('sha256').update(inside).digest('base64')}'`)
+    }
+    const request = { method: 'GET', path: '/ai/api/notes', header: () => 'text/html' } as unknown as HttpRequest
+    const error = accessErrors.UNAUTHENTICATED()
+    expect(mycelos({ password }).encodeError(error, request).headers).toEqual({
+      location: '/ai/login?next=%2Fai%2Fapi%2Fnotes',
+    })
   })
 
   test('that is left out leaves every route open to this machine', async () => {

@@ -13,10 +13,13 @@ describe('on Fastify', async () => {
   })
 
   await import('./mycelos-access.test.ts')
+  await import('./mycelos-agents.test.ts')
   await import('./mycelos-chat.test.ts')
   await import('./mycelos-config.test.ts')
   await import('./mycelos-connectors.test.ts')
   await import('./mycelos-cost.test.ts')
   await import('./mycelos-knowledge.test.ts')
+  await import('./mycelos-lists.test.ts')
+  await import('./mycelos-permissions.test.ts')
   await import('./mycelos-routes.test.ts')
 })

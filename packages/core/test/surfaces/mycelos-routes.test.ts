@@ -165,7 +165,7 @@ describe('agents', () => {
     expect((await server.ask('GET', '/api/agents/assistant')).json).toEqual({ ...rest, code: null })
   })
 
-  test.each(['conversational', 'nobody', '__proto__', 'constructor', 'Assistant', '..%2f'])(
+  test.each(['nobody', '__proto__', 'constructor', 'Assistant', '..%2f'])(
     'that do not exist are a 404: %s',
     async (id) => {
       await using server = await mycelosServer({ model: model(), agents })
@@ -211,9 +211,9 @@ describe('translations', () => {
   test('are in the language of the user, or of the request', async () => {
     await using server = await mycelosServer({ model: model(), surface: { user: { name: 'A', language: 'de-AT' } } })
     const german = (await server.ask('GET', '/api/i18n')).json
-    expect(german).toMatchObject({ lang: 'de', translations: { approval: { yes: 'Ja' } } })
+    expect(german).toMatchObject({ lang: 'de', translations: { approval: { deny: 'Ablehnen' } } })
     const english = (await server.ask('GET', '/api/i18n?lang=fr')).json
-    expect(english).toMatchObject({ lang: 'en', translations: { approval: { yes: 'Yes' } } })
+    expect(english).toMatchObject({ lang: 'en', translations: { approval: { deny: 'Deny' } } })
     for (const section of Object.keys(english.translations)) {
       expect(Object.keys(german.translations[section])).toEqual(Object.keys(english.translations[section]))
     }

@@ -54,6 +54,22 @@ describe('an override', () => {
     expect(decide(risk, authority, 'never').decision).toBe(plain === 'deny' ? 'deny' : 'allow')
   })
 
+  it.each(cells)('of %s and %s that denies leaves nothing else', (authority, risk) => {
+    expect(decide(risk, authority, 'denied').decision).toBe('deny')
+  })
+
+  it('of the agent goes before what the tool wants', () => {
+    const tool = { approval: () => 'always' as const }
+    expect(approvalFor(tool, {})).toBe('always')
+    expect(approvalFor(tool, {}, 'allow')).toBe('never')
+    expect(approvalFor({ approval: 'never' }, {}, 'ask')).toBe('always')
+    expect(decide('safe', 'creator', approvalFor(tool, {}, 'deny'))).toEqual({
+      decision: 'deny',
+      rule: 'approval:denied',
+      reason: 'this agent may not use it',
+    })
+  })
+
   it('is named as the rule when it decided', () => {
     expect(decide('safe', 'creator', 'always').rule).toBe('approval:always')
     expect(decide('dangerous', 'peer', 'never')).toEqual({ decision: 'allow', rule: 'approval:never', reason: null })

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../kernel/json.ts'
+import { isPermissions, type ToolPermission } from '../tools/index.ts'
 
 /** What the `agents` section may say of an agent: over a definition of the code, or all there is of it. */
 export interface AgentEntry {
@@ -13,6 +14,8 @@ export interface AgentEntry {
   readonly tools?: readonly string[]
   /** Names of connectors, or `*` for all. */
   readonly connectors?: '*' | readonly string[]
+  /** By the name of a tool. Those of the code that are not named here stay. */
+  readonly permissions?: Readonly<Record<string, ToolPermission>>
   readonly maxSteps?: number
   readonly maxOutputTokens?: number | null
   readonly temperature?: number | null
@@ -30,6 +33,7 @@ const checks: Readonly<Record<keyof AgentEntry, { readonly want: string; holds(v
   models: { want: 'a list of provider/model', holds: areTexts },
   tools: { want: 'a list of names of tools', holds: areTexts },
   connectors: { want: "'*' or a list of names of connectors", holds: (value) => value === '*' || areTexts(value) },
+  permissions: { want: 'allow, ask or deny by the name of a tool', holds: isPermissions },
   maxSteps: { want: 'a positive whole number', holds: isCount },
   maxOutputTokens: { want: 'a positive whole number, or null', holds: (value) => value === null || isCount(value) },
   temperature: {

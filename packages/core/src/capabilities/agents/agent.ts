@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { JsonObject } from '../../kernel/json.ts'
 import type { RecallOptions } from '../memory/index.ts'
-import type { CompiledSchema, Tool } from '../tools/index.ts'
+import type { CompiledSchema, Tool, ToolPermission } from '../tools/index.ts'
 
 /** What an agent's answers must look like, ready for use. Made by `defineAgent`. */
 export interface AgentOutput<Output = unknown> extends CompiledSchema<Output> {
@@ -22,6 +22,11 @@ export interface AgentDefinition<Output = unknown> {
   readonly tools?: readonly Tool[]
   /** Names of the connectors whose tools it gets; `*` for all that are enabled. @default none */
   readonly connectors?: readonly string[] | '*'
+  /**
+   * By the name of a tool, its own or a connector's (`<connector>__<tool>`): `allow` uses it without asking, `ask` asks
+   * each time, `deny` has every call refused. What the policy denies stays denied. @default what the tool itself wants
+   */
+  readonly permissions?: Readonly<Record<string, ToolPermission>>
   /** Most model calls of one turn. @default 10 */
   readonly maxSteps?: number
   /** Most tokens of one answer. @default the model's own limit, at most 16,384 */
@@ -43,6 +48,8 @@ type Filled = Required<Omit<AgentDefinition, 'maxOutputTokens' | 'temperature' |
 
 /** An agent with its defaults filled in. `Output` is what its answers are parsed to, null for plain text. */
 export interface Agent<Output = unknown> extends Filled {
+  /** What the code calls it; null for one that only the configuration has. */
+  readonly codeName: string | null
   readonly maxOutputTokens: number | null
   readonly temperature: number | null
   readonly output: AgentOutput<Output> | null

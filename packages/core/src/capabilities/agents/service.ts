@@ -9,7 +9,7 @@ import {
   emptyContent,
 } from '../config/index.ts'
 import type { RecallOptions } from '../memory/index.ts'
-import { configuredTool, type Tool, type ToolOverrides } from '../tools/index.ts'
+import { configuredTool, isPermissions, type Tool, type ToolOverrides } from '../tools/index.ts'
 import type { Agent, AgentDefinition } from './agent.ts'
 import { type AgentEntry, problemsOfEntry } from './agent-entry.ts'
 import { agentErrors, type agentOperations } from './contract.ts'
@@ -43,6 +43,8 @@ export function defineAgent(definition: AgentDefinition): Agent {
   const connectors = definition.connectors ?? []
   const isList = Array.isArray(connectors) && connectors.every((each) => typeof each === 'string' && each !== '')
   if (connectors !== '*' && !isList) throw invalid("connectors must be '*' or a list of names")
+  const { permissions = {} } = definition
+  if (!isPermissions(permissions)) throw invalid('permissions takes allow, ask or deny by the name of a tool')
   const maxSteps = definition.maxSteps ?? 10
   if (!Number.isInteger(maxSteps) || maxSteps < 1) throw invalid('maxSteps must be a positive integer')
   const maxOutputTokens = definition.maxOutputTokens ?? null
@@ -56,11 +58,13 @@ export function defineAgent(definition: AgentDefinition): Agent {
   return Object.freeze({
     id: definition.id,
     name: definition.name ?? definition.id,
+    codeName: definition.name ?? definition.id,
     description: definition.description ?? '',
     instructions: definition.instructions,
     models: [...definition.models],
     tools: [...tools],
     connectors: connectors === '*' ? connectors : [...new Set(connectors)],
+    permissions: { ...permissions },
     maxSteps,
     maxOutputTokens,
     temperature: definition.temperature ?? null,
@@ -130,7 +134,7 @@ export function createAgents({ definitions, tools: more = [], hasModel, active }
 
   function resolve(id: string, entry: AgentEntry, overrides: ToolEntries): Resolved {
     const base = agents.get(id)
-    const { enabled = true, tools: names, ...own } = entry
+    const { enabled = true, permissions, tools: names, ...own } = entry
     const problems: string[] = []
     let given = base?.tools ?? []
     if (names) {
@@ -140,7 +144,9 @@ export function createAgents({ definitions, tools: more = [], hasModel, active }
     }
     const configured = given.flatMap((tool) => configuredTool(tool, overrides[tool.name]) ?? [])
     try {
-      const agent = defineAgent({ ...(base ?? codeless), ...own, id, tools: configured })
+      const merged = { ...base?.permissions, ...permissions }
+      const defined = defineAgent({ ...(base ?? codeless), ...own, id, tools: configured, permissions: merged })
+      const agent = Object.freeze({ ...defined, codeName: base?.codeName ?? null })
       const missing = agent.models.filter((model) => !hasModel(model))
       problems.push(...missing.map((model) => `no provider is registered for the model ${JSON.stringify(model)}`))
       return {
@@ -211,7 +217,7 @@ type ToolEntries = Readonly<Record<string, ToolOverrides>>
 const codeless = { models: [] } as unknown as AgentDefinition
 
 /** What an agent is, as JSON. Its tools are told apart by what the model sees of them. */
-const definitionOf = ({ tools, output, recall, ...agent }: Agent): JsonObject => ({
+const definitionOf = ({ tools, output, recall, codeName: _, ...agent }: Agent): JsonObject => ({
   ...agent,
   recall: recall === null ? null : { ...recall },
   output: output === null ? null : { name: output.name, schema: output.schema },

@@ -80,7 +80,8 @@ async function planCall(
   const args = await checkArguments(tool, text, input.report)
   if (!args.ok) return refuse('arguments', args.problem)
 
-  const policy = decide(tool.risk, authority, approvalFor(tool, args.value))
+  const permission = Object.hasOwn(agent.permissions, name) ? agent.permissions[name] : undefined
+  const policy = decide(tool.risk, authority, approvalFor(tool, args.value, permission))
   if (policy.decision === 'deny') {
     const output = `refused: ${policy.reason ?? policy.rule}`
     return { row: { ...row, status: 'denied', policy, output, endedAt: at }, run: null, approval: null }

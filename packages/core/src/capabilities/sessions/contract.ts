@@ -4,7 +4,7 @@ import type { JsonObject } from '../../kernel/json.ts'
 import type { Window } from '../../kernel/pages.ts'
 import type { Message, Part, Role, Session } from './session.ts'
 import type { SessionFilter, SessionPatch } from './store.ts'
-import type { ToolCall, Turn } from './turn.ts'
+import type { SpokenPage, ToolCall, Turn } from './turn.ts'
 
 export const sessionErrors = defineErrors({
   SESSION_NOT_FOUND: { kind: 'not_found', message: 'no such session' },
@@ -41,6 +41,11 @@ export const sessionOperations = {
   }),
   /** Oldest first, after a sequence. Empty for an unknown session. */
   messages: operation<{ session: string; after?: number; limit: number }, Message[]>(read),
+  /**
+   * What was said, without what the agent did for it and what it was told meanwhile. `limit` counts those too: a piece may
+   * be short, or empty, before the last. Empty for an unknown session.
+   */
+  spoken: operation<{ session: string; after?: number; limit: number }, SpokenPage>(read),
   /** Stores a message without asking a model. */
   append: operation<{ session: string; role: Role; parts: readonly Part[] }, Message>(write),
   /** Sets the title unless there is one. False when there was, or when there is no such session. */

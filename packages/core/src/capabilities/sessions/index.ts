@@ -11,6 +11,8 @@ export type {
   ModelAttempt,
   Selection,
   SelectionCandidate,
+  SpokenMessage,
+  SpokenPage,
   ToolCall,
   ToolCallStatus,
   Turn,

@@ -4,8 +4,9 @@ import { ownerOf, reachOf } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
 import { sessionErrors, type sessionOperations } from './contract.ts'
 import { checkName, longestSessionId, newSession } from './new-session.ts'
-import { textOf } from './session.ts'
+import { isSpoken, textOf } from './session.ts'
 import type { SessionStore } from './store.ts'
+import type { SpokenMessage } from './turn.ts'
 
 /** Titles are made this many at a time, so that a large backlog is neither held in memory nor one long transaction. */
 const backfillBatch = 200
@@ -62,6 +63,14 @@ export function createSessions({
     messages: ({ principal }, { session, after = 0, limit }) =>
       store.messages(reachOf(principal), session, { after, limit }),
 
+    async spoken({ principal }, { session, after = 0, limit }) {
+      // One more than is wanted tells whether there is a next piece.
+      const read = await store.messagesWithTurns(reachOf(principal), session, { after, limit: limit + 1 })
+      const page = read.slice(0, limit)
+      const next = read.length > limit ? page.at(-1)?.message.sequence : undefined
+      return { messages: page.filter(isShown), next: next ?? null }
+    },
+
     async append({ principal }, { session, role, parts }) {
       const message = await store.append(reachOf(principal), session, {
         id: newId(),
@@ -107,3 +116,7 @@ export function createSessions({
     toolCalls: ({ principal }, { turn }) => store.toolCalls(reachOf(principal), turn),
   }
 }
+
+/** What a turn tells its model in the user's place nobody has said. */
+const isShown = ({ message, turn }: SpokenMessage): boolean =>
+  isSpoken(message) && (message.role !== 'user' || turn === null || turn.userMessage === message.id)

@@ -2,7 +2,7 @@ import type { Owner, Reach } from '../../kernel/context.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 import type { Window } from '../../kernel/pages.ts'
 import type { Message, NewMessage, Session, SessionStatus } from './session.ts'
-import type { ToolCall, Turn, TurnSelection } from './turn.ts'
+import type { SpokenMessage, ToolCall, Turn, TurnSelection } from './turn.ts'
 
 export interface NewSession {
   readonly id: string
@@ -60,6 +60,13 @@ export interface SessionStore {
 
   /** Oldest first, those with a sequence above `after`. Empty for an unknown session. */
   messages(reach: Reach, session: string, range: { readonly after: number; readonly limit: number }): Promise<Message[]>
+
+  /** As `messages`, each with its turn. One query. */
+  messagesWithTurns(
+    reach: Reach,
+    session: string,
+    range: { readonly after: number; readonly limit: number },
+  ): Promise<SpokenMessage[]>
 
   /** Appends one message with the next sequence and moves `updatedAt`. Atomic; null when there is no such session. */
   append(reach: Reach, session: string, message: NewMessage): Promise<Message | null>

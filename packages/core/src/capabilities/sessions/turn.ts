@@ -1,5 +1,5 @@
 import type { Json } from '../../kernel/json.ts'
-import type { Part, Usage } from './session.ts'
+import type { Message, Part, Usage } from './session.ts'
 
 /**
  * Where a turn is. `completed`, `failed` and `cancelled` are final; `interrupted` may be resumed by a decision.
@@ -155,6 +155,20 @@ export interface Turn {
   readonly createdAt: number
   readonly startedAt: number | null
   readonly endedAt: number | null
+}
+
+/** What was said in a session. */
+export interface SpokenMessage {
+  readonly message: Message
+  /** Of the turn that wrote it; null for one that was appended by hand. */
+  readonly turn: Pick<Turn, 'agent' | 'status' | 'model' | 'usage' | 'userMessage'> | null
+}
+
+/** A piece of what was said in a session, oldest first. */
+export interface SpokenPage {
+  readonly messages: readonly SpokenMessage[]
+  /** Sequence after which the next piece begins; null after the last. */
+  readonly next: number | null
 }
 
 export type ToolCallStatus = 'waiting' | 'started' | 'succeeded' | 'failed' | 'denied' | 'unknown'

@@ -1,7 +1,7 @@
 export { defineTool } from './define-tool.ts'
 export { toolErrors } from './errors.ts'
 export { shapeOutput } from './output.ts'
-export { type Authority, approvalFor, decide, defaultPolicy } from './policy.ts'
+export { type Authority, approvalFor, decide, defaultPolicy, isPermissions, type ToolPermission } from './policy.ts'
 export { type CompiledSchema, compileSchema, isStandardSchema } from './schema.ts'
 export { configuredTool, type ToolOverrides, toolsSection } from './section.ts'
 export type { CallOperation, Checked, JsonSchemaTool, Risk, SchemaTool, Tool, ToolContext } from './tool.ts'

@@ -52,7 +52,7 @@ export function describeRoute<Client>(described: Described<Client>): OpenApiOper
       ? {
           requestBody: {
             required: route.bodyOptional !== true,
-            content: json(schemas.of(route.body, 'input', `${component}Body`)),
+            content: contentOf(schemas.of(route.body, 'input', `${component}Body`)),
           },
         }
       : {}),
@@ -62,7 +62,7 @@ export function describeRoute<Client>(described: Described<Client>): OpenApiOper
   }
 }
 
-const json = (schema: JsonObject): JsonObject => ({ 'application/json': { schema } })
+const contentOf = (schema: JsonObject, type = 'application/json'): JsonObject => ({ [type]: { schema } })
 
 function queryParameters<Client>({ name, route, schemas }: Described<Client>): readonly JsonObject[] {
   if (!route.query) return []
@@ -99,7 +99,7 @@ function success<Client>({ route, schemas }: Described<Client>, component: strin
     return { 200: { description, content: { 'text/event-stream': { schema } } } }
   }
   const schema = schemas.of(route.response, 'output', `${component}Response`)
-  return { 200: { description: 'The answer', content: json(schema) } }
+  return { 200: { description: 'The answer', content: contentOf(schema, route.page ? 'text/html' : undefined) } }
 }
 
 /** The failures that any route of its sort can have, under the status that the surface gives them, and all others. */
@@ -122,7 +122,7 @@ function failures<Client>(
   ]
   const schema = schemas.of(surface.errorSchema, 'output', `${capitalized(surface.id)}Error`)
   // Before the upgrade a route may answer in plain text.
-  const content = route.socket ? {} : { content: json(schema) }
+  const content = route.socket ? {} : { content: contentOf(schema) }
   const responses: Record<string, JsonObject> = {}
   for (const error of possible) {
     const { status } = surface.encodeError(error)

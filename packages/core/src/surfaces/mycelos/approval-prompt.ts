@@ -1,20 +1,47 @@
+import type { Agent } from '../../capabilities/agents/index.ts'
 import type { Approval } from '../../capabilities/approvals/index.ts'
+import type { ChatEvent } from './chat-events.ts'
+import { choices } from './decision-words.ts'
 import { excerpt, rowTime } from './formats.ts'
 import { fill, type Texts } from './texts.ts'
 
-const longestArguments = 200
+const longestTarget = 200
+const names = Object.keys(choices) as (keyof typeof choices)[]
 
-/** The question for a person; the next message of the session answers it. */
-export const permissionPrompt = (approval: Approval, { approval: texts }: Texts) => ({
-  type: 'permission_prompt',
-  id: approval.id,
-  tool: approval.tool,
-  arguments: approval.arguments,
-  prompt: fill(texts.prompt, { tool: approval.tool, arguments: excerpt(approval.arguments, longestArguments) }),
-  reason: approval.reason,
-  options: [
-    { id: 'yes', label: texts.yes },
-    { id: 'no', label: texts.no },
-  ],
-  expires_at: rowTime(approval.expiresAt),
-})
+/** The question for a person, as text and as a block; the next message of the session answers it. */
+export function permissionPrompt(
+  approval: Approval,
+  agent: Pick<Agent, 'id' | 'name'>,
+  { approval: texts }: Texts,
+): ChatEvent[] {
+  const target = excerpt(approval.arguments, longestTarget)
+  const options = names.map((name) => ({ id: choices[name].id, label: fill(texts[name], { agent: agent.name }) }))
+  const lines = [
+    `**${texts.title}**`,
+    '',
+    `[${agent.name}] \`${approval.tool}\``,
+    // Backticks would end the quotation.
+    `\`${target.replaceAll('`', '´')}\``,
+    ...(approval.reason === null ? [] : [`_${approval.reason}_`]),
+    '',
+    ...options.map(({ id, label }) => `${id}. ${label}`),
+    '',
+    texts.choose,
+  ]
+  const widget = {
+    type: 'permission_prompt',
+    tool: approval.tool,
+    action: 'execute',
+    reason: approval.reason ?? '',
+    target,
+    agent: agent.id,
+    permission_id: approval.id,
+    arguments: approval.arguments,
+    options,
+    expires_at: rowTime(approval.expiresAt),
+  }
+  return [
+    { event: 'system-response', data: { content: lines.join('\n') } },
+    { event: 'widget', data: { widget } },
+  ]
+}

@@ -129,15 +129,18 @@ async function endOf(shown: ShownTurn, end: TurnEnd | undefined, { links, said, 
 
 /** The question that the turn waits with. */
 async function waiting({ client, handle, texts }: ShownTurn, said: string): Promise<ChatEvent[]> {
-  const { id: turn } = await handle.accepted
+  const { agent, id: turn } = await handle.accepted
   const [approval] = await client.approvals.list({ turn, status: 'pending', limit: 1, offset: 0 })
+  // Clients put a text in the place of what the system said before it.
   return [
-    ...(approval === undefined
-      ? []
-      : [{ event: 'widget', data: { widget: permissionPrompt(approval, texts) } } as const]),
     ...(said === '' ? [] : [{ event: 'text', data: { content: said } } as const]),
+    ...(approval === undefined ? [] : permissionPrompt(approval, await agentOf(client, agent), texts)),
   ]
 }
+
+/** What it is called, also when it is switched off by now. */
+const agentOf = async (client: Client, id: string): Promise<{ readonly id: string; readonly name: string }> =>
+  await client.agents.get({ id }).catch(() => ({ id, name: id }))
 
 async function renamed({ client, session: id, title, topic }: ShownTurn): Promise<ChatEvent[]> {
   const session = await client.sessions.get({ id })

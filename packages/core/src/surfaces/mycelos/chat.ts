@@ -6,12 +6,13 @@ import { route } from '../../http/route.ts'
 import type { Answer, AnyRoute } from '../../http/surface.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
+import { remember } from './agent-changes.ts'
 import { answerChat, type ChatEvent, chatEvent, doneForFree, type Send } from './chat-events.ts'
 import { showTurn } from './chat-stream.ts'
 import { runCommand } from './commands.ts'
 import { createCostNotices } from './cost-notices.ts'
 import { pickDefault, systemAgents } from './current-agent.ts'
-import { decisionIn } from './decision-words.ts'
+import { answerIn, type Answer as Permission } from './decision-words.ts'
 import { excerpt } from './formats.ts'
 import type { Settings } from './options.ts'
 import { topicOf } from './sessions.ts'
@@ -123,6 +124,7 @@ async function answerMessage(
   if (chosen === undefined) return sends(setUp)
   const { agent, handedOver } = chosen
 
+  const answers = new Map<string, Permission & { readonly tool: string }>()
   const handle = client.run(agent.id, {
     session: id,
     message,
@@ -131,7 +133,12 @@ async function answerMessage(
     whenClosed: 'answer',
     approvals: 'suspend',
     maxToolRounds: agent === chat.standard ? toolRounds : toolRoundsAfterHandOver,
-    beforeQueue: () => decisionIn(message) ?? 'cancel',
+    beforeQueue({ turn, approvals: [approval] }) {
+      const answer = answerIn(message)
+      if (answer === null) return 'cancel'
+      if (approval) answers.set(turn, { ...answer, tool: approval.tool })
+      return answer.decision
+    },
   })
   const turn = await handle.accepted.catch((error: unknown) => {
     if (isKeelsonError(error) && error.code === 'MODEL_UNKNOWN') return null
@@ -141,6 +148,8 @@ async function answerMessage(
   if (handedOver) await client.sessions.update({ id, metadataEntries: { agent: agent.id } })
   const title = await nameSession(chat, id)
   const notices = (await costNotices(texts)).map(says)
+  const answer = answers.get(turn.id)
+  if (answer && answer.remember !== null) notices.push(...(await keep(client, answer, turn.agent, texts)).map(says))
   if (handedOver) notices.push(says(fill(texts.chat.handOver, { agent: agent.name })))
   const shown = {
     client,
@@ -157,6 +166,17 @@ async function answerMessage(
     if (notices.length === 0) await send({ event: 'agent', data: { agent: agent.name } })
     await showTurn(shown, send, signal)
   }, true)
+}
+
+/** What there is to say when an answer could not be made to hold for good. */
+async function keep(client: Client, answer: Permission & { readonly tool: string }, agent: string, texts: Texts) {
+  try {
+    await remember(client, answer, agent, answer.tool)
+    return []
+  } catch (error) {
+    if (!isKeelsonError(error) || error.kind === 'internal') throw error
+    return [fill(texts.approval.notKept, { reason: error.message })]
+  }
 }
 
 /** Who answers: whom the client asks for, else whom it was handed over to last. */

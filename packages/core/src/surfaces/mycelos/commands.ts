@@ -1,7 +1,7 @@
 import type { Agent } from '../../capabilities/agents/index.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
-import { rollBack } from './config.ts'
+import { generationsOf, rollBack } from './config.ts'
 import { addConnector, connectorsOf, removeConnector } from './connectors.ts'
 import { costOf } from './cost.ts'
 import { excerpt, rowTime } from './formats.ts'
@@ -116,9 +116,9 @@ const commands: Readonly<Record<string, Command>> = {
       if (action === 'rollback') {
         return item('generation', String(await rollBack(client, /^\d+$/.test(number) ? Number(number) : Number.NaN)))
       }
-      const { active, generations } = await client.config.list({ limit: listed })
+      const { active, generations } = await generationsOf(client, listed, Date.now())
       return rows(
-        generations.map(({ createdAt, description, number: id, trigger }) =>
+        generations.map(({ createdAt, description, id, trigger }) =>
           item(
             String(id),
             `${excerpt(description || trigger, 80)} (${rowTime(createdAt)})${id === active ? ' \u2190' : ''}`,

@@ -1,10 +1,12 @@
 import { z } from 'zod'
-import { configErrors } from '../../capabilities/config/index.ts'
+import type { Agent } from '../../capabilities/agents/index.ts'
+import { configErrors, type Generation } from '../../capabilities/config/index.ts'
+import type { ToolOverrides } from '../../capabilities/tools/index.ts'
 import { route } from '../../http/route.ts'
 import type { AnyRoute } from '../../http/surface.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
-import { promptHash } from './agents.ts'
+import { createdBy, promptHash, type startTime } from './agents.ts'
 import { connectorsOf, descriptionOf } from './connectors.ts'
 import { pickDefault } from './current-agent.ts'
 import { rowTime, timeText } from './formats.ts'
@@ -43,7 +45,8 @@ const configAnswer = z.strictObject({
       created_by: z.string(),
     }),
   ),
-  policies: nothing,
+  /** By `user:agent:tool`, `*` for every agent. */
+  policies: named(z.enum(['always', 'confirm', 'never'])),
   llm: z.strictObject({
     models: named(
       z.strictObject({
@@ -65,12 +68,28 @@ const configAnswer = z.strictObject({
   scheduled_tasks: nothing,
 })
 
+type ToolEntries = Readonly<Record<string, ToolOverrides>>
+
+const permitted = { allow: 'always', ask: 'confirm', deny: 'never' } as const
+
+/** What agents may do with tools, where it was said. */
+function policiesOf(agents: readonly Agent[], tools: ToolEntries, user: string) {
+  const everyone = Object.entries(tools).flatMap(([tool, { approval, enabled }]) => {
+    const said = enabled === false ? 'deny' : approval === 'never' ? 'allow' : approval === 'always' ? 'ask' : null
+    return said === null ? [] : [[`${user}:*:${tool}`, permitted[said]] as const]
+  })
+  const own = agents.flatMap(({ id, permissions }) =>
+    Object.entries(permissions).map(([tool, said]) => [`${user}:${id}:${tool}`, permitted[said]] as const),
+  )
+  return Object.fromEntries([...everyone, ...own])
+}
+
 /** The live state, made of what capabilities say now. */
 async function configOf(client: Client, settings: Settings): Promise<z.infer<typeof configAnswer>> {
   const [agents, connectors] = await Promise.all([client.agents.list(), connectorsOf(client)])
   const models = await modelsInUse(client, agents)
   const standard = pickDefault(agents, settings)
-  const sets = new Map(Object.entries((await client.config.active()).content['agents'] ?? {}))
+  const { content } = await client.config.active()
   return {
     schema_version: 2,
     connectors: Object.fromEntries(
@@ -90,7 +109,7 @@ async function configOf(client: Client, settings: Settings): Promise<z.infer<typ
       agents.map((agent) => [
         agent.id,
         {
-          name: agent.name,
+          name: agent.codeName ?? agent.name,
           agent_type: agent === standard ? 'full_model' : 'persona',
           status: 'active',
           policy: null,
@@ -99,11 +118,11 @@ async function configOf(client: Client, settings: Settings): Promise<z.infer<typ
           tests_hash: null,
           prompt_hash: promptHash(agent),
           capabilities: agent.tools.map(({ name }) => name),
-          created_by: sets.has(agent.id) ? 'user' : 'system',
+          created_by: createdBy(agent),
         },
       ]),
     ),
-    policies: {},
+    policies: policiesOf(agents, (content['tools'] ?? {}) as ToolEntries, settings.user.id),
     llm: {
       models: Object.fromEntries(
         models.map(({ contextTokens, id, price, provider }) => [
@@ -147,19 +166,36 @@ const rollbackBody = z
     message: 'Field required',
   })
 
-/** Makes a generation active again, by moving the pointer: none is added and none goes. Returns its number. */
-export async function rollBack(client: Client, generation: number): Promise<number> {
-  const missing = () => configErrors.GENERATION_NOT_FOUND({ message: `Generation ${generation} does not exist` })
-  // To this system the code layer, which is number 0 elsewhere, is none.
-  if (!Number.isSafeInteger(generation) || generation < 1) throw missing()
+/** The system counts from 1, which is what there was before the first change: the code layer, number 0 elsewhere. */
+export const generationId = (number: number): number => number + 1
+
+/** A generation as the system lists it. */
+export type ListedGeneration = Pick<Generation, 'createdAt' | 'description' | 'trigger'> & { readonly id: number }
+
+/** The newest generations and the active one, the first state among them. `since`: when that was made, at the latest. */
+export async function generationsOf(client: Client, limit: number, since: number) {
+  const { active, generations } = await client.config.list({ limit })
+  const listed = generations.map((each): ListedGeneration => ({ ...each, id: generationId(each.number) }))
+  if (listed.length < limit) {
+    const createdAt = Math.min(since, generations.at(-1)?.createdAt ?? since)
+    listed.push({ id: generationId(0), description: 'initial config', trigger: 'init', createdAt })
+  }
+  return { active: generationId(active), generations: listed }
+}
+
+/** Makes a generation active again, by moving the pointer: none is added and none goes. Returns its id. */
+export async function rollBack(client: Client, id: number): Promise<number> {
+  const missing = () => configErrors.GENERATION_NOT_FOUND({ message: `Generation ${id} does not exist` })
+  if (!Number.isSafeInteger(id) || id < generationId(0)) throw missing()
   try {
-    return (await client.config.rollback({ generation, numbering: 'reuse', trigger: 'rollback' })).generation.number
+    const change = { generation: id - generationId(0), numbering: 'reuse', trigger: 'rollback' } as const
+    return generationId((await client.config.rollback(change)).generation.number)
   } catch (error) {
     throw isKeelsonError(error) && error.code === 'GENERATION_NOT_FOUND' ? missing() : error
   }
 }
 
-export const configRoutes = (settings: Settings): readonly AnyRoute<Client>[] => [
+export const configRoutes = (settings: Settings, since: ReturnType<typeof startTime>): readonly AnyRoute<Client>[] => [
   route<Client>()({
     method: 'GET',
     path: '/api/config',
@@ -187,16 +223,16 @@ export const configRoutes = (settings: Settings): readonly AnyRoute<Client>[] =>
       ),
     }),
     async handle({ client }) {
-      const { active, generations } = await client.config.list({ limit: mostGenerations })
+      const { active, generations } = await generationsOf(client, mostGenerations, await since(client))
       return {
         json: {
-          active_id: active === 0 ? null : active,
-          generations: generations.map(({ createdAt, description, number, trigger }) => ({
-            id: number,
+          active_id: active,
+          generations: generations.map(({ createdAt, description, id, trigger }) => ({
+            id,
             description: description === '' ? null : description,
             trigger,
             created_at: rowTime(createdAt),
-            is_active: number === active,
+            is_active: id === active,
           })),
         },
       }

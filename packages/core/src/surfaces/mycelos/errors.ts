@@ -35,7 +35,7 @@ const worded: Readonly<Record<string, Encode>> = {
   ...framework,
   UNAUTHENTICATED: (_error, request) =>
     request?.method === 'GET' && /\btext\/html\b/i.test(request.header('accept') ?? '')
-      ? { status: 302, body: {}, headers: { location: `/login?next=${encodeURIComponent(request.path)}` } }
+      ? { status: 302, body: {}, headers: { location: loginOf(request.path) } }
       : {
           status: 401,
           body: { error: 'Authentication required' },
@@ -54,6 +54,10 @@ const worded: Readonly<Record<string, Encode>> = {
   AGENT_NOT_FOUND: () => plain(404, 'Agent not found'),
   AGENT_DISABLED: () => plain(404, 'Agent not found'),
 }
+
+/** Where a browser logs in: below the same mount point. */
+const loginOf = (path: string): string =>
+  `${/^(.*?)\/(?:api\/|healthz$)/.exec(path)?.[1] ?? ''}/login?next=${encodeURIComponent(path)}`
 
 const plain = (status: number, error: string): Failure => ({ status, body: { error } })
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { route } from '../../http/route.ts'
 import type { AnyRoute } from '../../http/surface.ts'
 import type { Client } from '../../runtime.ts'
+import { generationId } from './config.ts'
 import type { Settings } from './options.ts'
 
 const section = 'Health'
@@ -44,7 +45,7 @@ export const healthRoutes = (settings: Settings): readonly AnyRoute<Client>[] =>
         const answer: z.infer<typeof healthAnswer> = {
           status,
           uptime_seconds: Math.round(uptimeMs / 100) / 10,
-          generation_id: generations?.active || null,
+          generation_id: generations && generationId(generations.active),
           scheduler: false,
           // Probes need no password; whose server it is, is for those who have it.
           user: principal === null ? { ...user, name: 'Owner', email: null, timezone: null } : user,

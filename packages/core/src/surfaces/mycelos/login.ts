@@ -4,6 +4,9 @@ import type { AnyRoute } from '../../http/surface.ts'
 import { defineErrors } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
 import type { Authentication } from './auth.ts'
+import { loginPage } from './login-page.ts'
+import type { Settings } from './options.ts'
+import { languageOf, textsIn } from './texts.ts'
 
 const section = 'Authentication'
 
@@ -22,10 +25,22 @@ const safePath = (next: string | null | undefined): string =>
   next != null && /^\/(?![/\\])[\x21-\x7e]*$/.test(next) && !next.includes('\\') ? next : '/'
 
 /** Login and logout, which there are while a password is set. */
-export const loginRoutes = ({ login }: Authentication): readonly AnyRoute<Client>[] =>
+export const loginRoutes = ({ login }: Authentication, { user }: Settings): readonly AnyRoute<Client>[] =>
   login === null
     ? []
     : [
+        route<Client>()({
+          method: 'GET',
+          path: '/login',
+          section,
+          summary: 'A page to log in with',
+          beyondDocument: true,
+          open: true,
+          page: true,
+          response: z.string(),
+          handle: () => loginPage(languageOf(user.language), textsIn(user.language)),
+        }),
+
         route<Client>()({
           method: 'POST',
           path: '/api/auth/login',

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import { isSpoken, type Message, type Session, type Turn, textOf } from '../../capabilities/sessions/index.ts'
+import { type Session, type SpokenMessage, type SpokenPage, textOf } from '../../capabilities/sessions/index.ts'
+import type { HttpStream } from '../../http/message.ts'
 import { route } from '../../http/route.ts'
-import type { AnyRoute } from '../../http/surface.ts'
+import type { Answer, AnyRoute } from '../../http/surface.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 import type { Client } from '../../runtime.ts'
 import { defaultAgent } from './current-agent.ts'
@@ -11,7 +12,8 @@ import type { Settings } from './options.ts'
 const section = 'Sessions'
 /** The system has no pages. More than a person makes, and less than a server chokes on. */
 const mostSessions = 10_000
-const mostMessages = 10_000
+/** Messages that are read and written at once. */
+const pieceOfMessages = 1_000
 const longestTitle = 512
 
 const sessionAnswer = z.strictObject({
@@ -59,30 +61,42 @@ function answerOf(session: Session): z.infer<typeof sessionAnswer> {
   }
 }
 
-/** What was said, without what the agent did for it and what it was told meanwhile. */
-function messageAnswers(
-  messages: readonly Message[],
-  turns: readonly Turn[],
-  standard: string | null,
-): MessageAnswer[] {
-  const byId = new Map(turns.map((turn) => [turn.id, turn]))
-  return messages.flatMap((message): MessageAnswer[] => {
-    const { createdAt, id, parts, role, session, usage } = message
-    const turn = message.turn === null ? undefined : byId.get(message.turn)
-    if (!isSpoken(message) || (role === 'user' && turn !== undefined && turn.userMessage !== id)) return []
-    const answer: MessageAnswer = {
-      type: 'message',
-      session_id: session,
-      role: role === 'user' ? 'user' : 'assistant',
-      content: textOf(parts),
-      timestamp: recordTime(createdAt),
+function messageAnswerOf({ message, turn }: SpokenMessage, standard: string | null): MessageAnswer {
+  const { createdAt, parts, role, session, usage } = message
+  const answer: MessageAnswer = {
+    type: 'message',
+    session_id: session,
+    role: role === 'user' ? 'user' : 'assistant',
+    content: textOf(parts),
+    timestamp: recordTime(createdAt),
+  }
+  if (role === 'user') return answer
+  if (turn === null) return { ...answer, metadata: { agent: 'System' } }
+  if (turn.agent !== standard) return { ...answer, metadata: { agent: turn.agent } }
+  const tokens = tokensOf(turn.status === 'completed' || usage === null ? turn.usage : usage)
+  return { ...answer, metadata: { tokens, model: turn.model ?? '' } }
+}
+
+type ReadPage = (after: number) => Promise<SpokenPage>
+
+/** A long session is written as it is read: one piece of it is in memory at a time. */
+function messagesAnswer(id: string, first: SpokenPage, read: ReadPage, standard: string | null): Answer {
+  const answersOf = ({ messages }: SpokenPage) => messages.map((each) => messageAnswerOf(each, standard))
+  if (first.next === null) return { json: { session_id: id, messages: answersOf(first) } }
+  const stream: HttpStream = async (sink) => {
+    await sink.write(`{"session_id":${JSON.stringify(id)},"messages":[`)
+    let separator = ''
+    for (let page = first; !sink.signal.aborted; page = await read(page.next)) {
+      const text = JSON.stringify(answersOf(page)).slice(1, -1)
+      if (text !== '') {
+        await sink.write(separator + text)
+        separator = ','
+      }
+      if (page.next === null) break
     }
-    if (role === 'user') return [answer]
-    if (turn === undefined) return [{ ...answer, metadata: { agent: 'System' } }]
-    if (turn.agent !== standard) return [{ ...answer, metadata: { agent: turn.agent } }]
-    const tokens = tokensOf(turn.status === 'completed' || usage === null ? turn.usage : usage)
-    return [{ ...answer, metadata: { tokens, model: turn.model ?? '' } }]
-  })
+    await sink.write(']}')
+  }
+  return { stream, type: 'application/json' }
 }
 
 const patchBody = z.object({
@@ -154,13 +168,13 @@ export const sessionRoutes = (settings: Settings): readonly AnyRoute<Client>[] =
     summary: 'All messages of a chat session, oldest first',
     response: z.strictObject({ session_id: z.string(), messages: z.array(messageAnswer) }),
     async handle({ client, params: { id } }) {
-      const [session, messages, turns] = await Promise.all([
+      const read: ReadPage = (after) => client.sessions.spoken({ session: id, after, limit: pieceOfMessages })
+      const [session, first, agent] = await Promise.all([
         client.sessions.get({ id }),
-        client.sessions.messages({ session: id, limit: mostMessages }),
-        client.sessions.turns({ session: id, limit: mostMessages, offset: 0 }),
+        read(0),
+        defaultAgent(client, settings).catch(() => null),
       ])
-      const standard = (await defaultAgent(client, settings).catch(() => null))?.id ?? null
-      return { json: { session_id: session.id, messages: messageAnswers(messages, turns, standard) } }
+      return messagesAnswer(session.id, first, read, agent?.id ?? null)
     },
   }),
 ]

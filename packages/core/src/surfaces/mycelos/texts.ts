@@ -2,9 +2,14 @@
 const texts = {
   en: {
     approval: {
-      prompt: 'May {tool} run with {arguments}?',
-      yes: 'Yes',
-      no: 'No',
+      title: 'Permission required',
+      once: 'Allow this once',
+      always: 'Always allow it for {agent}',
+      everyone: 'Always allow it for every agent',
+      deny: 'Deny',
+      never: 'Never allow it for {agent}',
+      choose: 'Answer with a number, or with yes, always, no or never.',
+      notKept: 'This once only; it could not be remembered: {reason}',
     },
     chat: {
       handOver: '{agent} takes over from here.',
@@ -19,12 +24,18 @@ const texts = {
       failed: 'That did not work: {reason}',
       nothing: 'There is nothing yet.',
     },
+    login: { title: 'Log in', password: 'Password', remember: 'Remember me', submit: 'Log in' },
   },
   de: {
     approval: {
-      prompt: 'Darf {tool} mit {arguments} laufen?',
-      yes: 'Ja',
-      no: 'Nein',
+      title: 'Erlaubnis nötig',
+      once: 'Dieses eine Mal erlauben',
+      always: '{agent} immer erlauben',
+      everyone: 'Allen Agenten immer erlauben',
+      deny: 'Ablehnen',
+      never: '{agent} nie erlauben',
+      choose: 'Antworte mit einer Zahl, oder mit ja, immer, nein oder nie.',
+      notKept: 'Nur dieses eine Mal; es ließ sich nicht merken: {reason}',
     },
     chat: {
       handOver: 'Ab hier übernimmt {agent}.',
@@ -39,6 +50,7 @@ const texts = {
       failed: 'Das ging nicht: {reason}',
       nothing: 'Noch ist nichts da.',
     },
+    login: { title: 'Anmelden', password: 'Passwort', remember: 'Angemeldet bleiben', submit: 'Anmelden' },
   },
 } as const
 
