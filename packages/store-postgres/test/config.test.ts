@@ -1,8 +1,16 @@
-import { type Client, type Clock, defineAgent, type Provider, systemClock } from '@keelson/core'
+import {
+  type Client,
+  defineAgent,
+  defineSettings,
+  type Provider,
+  type RuntimeOptions,
+  systemClock,
+} from '@keelson/core'
 import { createTestRuntime, say, scriptedModel } from '@keelson/core/testing'
 import { postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { z } from 'zod'
 import { newSchema } from './postgres-server.ts'
 import { newPool, usePostgres } from './scene.ts'
 
@@ -20,7 +28,7 @@ interface Instance {
 
 async function instance(
   schema: string,
-  options: { readonly listen: boolean; readonly leaseMs: number; readonly clock?: Clock },
+  options: Pick<RuntimeOptions, 'clock' | 'settings'> & { readonly listen: boolean; readonly leaseMs: number },
 ): Promise<Instance> {
   const pool = newPool(server().url)
   const keys: string[] = []
@@ -41,9 +49,9 @@ async function instance(
     ...(options.listen ? { listen: () => new pg.Client({ connectionString: server().url }) } : {}),
   })
   const agent = defineAgent({ id: 'clerk', instructions: 'You help.', models: ['test/one'] })
-  const { listen: _, ...timing } = options
+  const { listen: _, ...others } = options
   const vault = { key: 'ab'.repeat(32) }
-  const runtime = await createTestRuntime({ agents: [agent], model: keyed('of the host'), store, vault, ...timing })
+  const runtime = await createTestRuntime({ agents: [agent], model: keyed('of the host'), store, vault, ...others })
   onTestFinished(async () => {
     await runtime.stop()
     await pool.end()
@@ -104,6 +112,29 @@ describe('two instances on one database', () => {
     const [here, there] = [await instance(schema, options), await instance(schema, options)]
     await here.client.config.change({ patch: instruct('one') })
     await expect.poll(() => there.instructions(), { timeout: 20_000 }).toBe('one')
+  })
+
+  it('leave a setting and a secret that were set together as one of their writers gave them', async () => {
+    const schema = newSchema()
+    const settings = defineSettings({
+      account: { schema: z.string(), default: '' },
+      password: { schema: z.string(), default: '', secret: true },
+    })
+    const options = { listen: true, leaseMs: 15_000, settings }
+    const both = [await instance(schema, options), await instance(schema, options)]
+    for (let round = 0; round < 5; round += 1) {
+      const writes = [0, 1, 2, 3].map((index) => {
+        const account = `account ${round} ${index}`
+        const values = { account, password: `of ${account}` }
+        return both[index % 2]?.client.settings.set({ values, expected: round })
+      })
+      const results = await Promise.allSettled(writes)
+      const won = results.findIndex(({ status }) => status === 'fulfilled')
+      expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+      const { content } = (await both[0]?.client.config.active()) ?? {}
+      expect(content?.['settings']).toEqual({ account: { value: `account ${round} ${won}` } })
+      expect(await both[0]?.client.settings.reveal({ key: 'password' })).toBe(`of account ${round} ${won}`)
+    }
   })
 
   it('let one of their writers win who expect the same generation', async () => {
