@@ -83,6 +83,7 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
       filtered(shape, parameter)
         .select(listedColumns)
         .orderBy('approvals.created_at')
+        .orderBy('approvals.position')
         .orderBy('approvals.id')
         .limit(parameter('limit'))
         .offset(parameter('offset')),
@@ -209,6 +210,7 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
         ),
       )
       .orderBy('approvals.created_at')
+      .orderBy('approvals.position')
       .orderBy('approvals.id')
       .limit(parameter('limit')),
   )

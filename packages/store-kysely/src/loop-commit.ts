@@ -128,7 +128,7 @@ export function createCommit(
 
     insertToolCalls: rowsStatement<ToolCallTable>(toolCallColumns, (rows) => db.insertInto('tool_calls').values(rows)),
 
-    insertApprovals: rowsStatement<ApprovalTable>([...approvalColumns, 'follow_up'], (rows) =>
+    insertApprovals: rowsStatement<ApprovalTable>([...approvalColumns, 'follow_up', 'position'], (rows) =>
       db.insertInto('approvals').values(rows),
     ),
 
@@ -217,7 +217,7 @@ export function createCommit(
       if (ended === undefined) throw new Error('the tool call is not of this session')
       if (ended.turn !== lease.turn) yield* run(statements.followedUp, { toolCall: end.id })
     }
-    yield* insertAll(statements.insertApprovals, newApprovalRows(lease, approvals, turn))
+    yield* insertAll(statements.insertApprovals, newApprovalRows(lease, approvals, turn, position))
 
     const gaveUp = status === 'failed' || status === 'cancelled'
     if (gaveUp && turn.tool_call_count > 0) yield* questions.close(lease.turn, change.at)

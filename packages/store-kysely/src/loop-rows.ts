@@ -110,12 +110,14 @@ export const newToolCallRows = (lease: Lease, calls: readonly NewToolCall[], fir
     tool_hash: call.toolHash,
   }))
 
+/** `first` is the position of the first call of the commit: what is asked later in the turn comes after it. */
 export const newApprovalRows = (
   lease: Lease,
   approvals: readonly NewApproval[],
   turn: Pick<TurnTable, 'tenant' | 'subject' | 'generation' | 'options'>,
+  first: number,
 ): ApprovalTable[] =>
-  approvals.map((approval) => ({
+  approvals.map((approval, index) => ({
     id: approval.id,
     tenant: turn.tenant,
     subject: turn.subject,
@@ -133,6 +135,7 @@ export const newApprovalRows = (
     decided_by: null,
     decided_at: null,
     created_at: approval.createdAt,
+    position: first + index,
     expires_at: approval.expiresAt,
     tool_hash: approval.toolHash,
   }))

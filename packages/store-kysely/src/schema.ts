@@ -125,6 +125,8 @@ export interface ApprovalTable {
   decided_by: string | null
   decided_at: number | null
   created_at: number
+  /** Goes up with everything that the turn asks. */
+  position: number
   expires_at: number
   tool_hash: string | null
 }

@@ -108,7 +108,7 @@ describe('migration', () => {
     await Promise.all(stores.map((store, index) => store.sessions.create(owner, sessionNamed(`s${index}`))))
     expect(await stores[0]?.sessions.list(owner, everything)).toHaveLength(6)
     const newest =
-      '{"sessions":2,"loop":2,"approvals":1,"breakers":1,"costs":1,"memory":1,"config":1,"vault":1,"connectors":1}'
+      '{"sessions":2,"loop":2,"approvals":2,"breakers":1,"costs":1,"memory":1,"config":1,"vault":1,"connectors":1}'
     expect(await versions(schema)).toEqual([{ versions: newest }])
   })
 

@@ -8,7 +8,7 @@ import { newFile, openStore } from './scene.ts'
 const versions = {
   sessions: 2,
   loop: 2,
-  approvals: 1,
+  approvals: 2,
   breakers: 1,
   costs: 1,
   memory: 1,

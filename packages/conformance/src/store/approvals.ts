@@ -87,6 +87,35 @@ export function describeApprovals(subject: StoreSubject): void {
       })
     })
 
+    describe('what is asked at the same moment', () => {
+      it('is listed in the order in which it was asked, over all commits of the turn', async () => {
+        const { ids, lease, turn } = await ask(Array.from({ length: 12 }, () => ({})))
+        const call = newToolCall({ status: 'waiting' })
+        const later = newApproval(call.id)
+        await loop().commit(lease, { at: start, toolCalls: [call], approvals: [later] })
+        const asked = [...ids, later.id]
+        for (const filter of [
+          {},
+          { status: 'pending' },
+          { turn: turn.id },
+          { status: 'pending', turn: turn.id },
+        ] as const) {
+          expect(idsOf(await approvals().list(ada, everything, filter))).toEqual(asked)
+        }
+        expect(idsOf(await approvals().list(operator, { limit: 5, offset: 3 }))).toEqual(asked.slice(3, 8))
+      })
+
+      it('is followed up in that order, too', async () => {
+        const { ids, lease } = await ask(
+          Array.from({ length: 6 }, () => ({})),
+          deferring,
+        )
+        for (const id of ids.toReversed()) await decide(id)
+        await loop().commit(lease, { at: start, status: 'completed' })
+        expect(idsOf(await approvals().unfollowed(100))).toEqual(ids)
+      })
+    })
+
     describe('decide', () => {
       it.each(['approved', 'denied'] as const)('stores %s, who decided and when', async (status) => {
         const { id } = await askOne()

@@ -80,7 +80,7 @@ const reporting =
   (stream: HttpStream, onError: (error: unknown) => void): HttpStream =>
   async (sink) => {
     try {
-      await stream(sink)
+      await stream({ write: (chunk) => sink.write(chunk), signal: sink.signal, report: onError })
     } catch (error) {
       if (sink.signal.aborted) return
       onError(error)

@@ -40,4 +40,6 @@ export interface HttpSink {
   write(chunk: string): Promise<void> | undefined
   /** Aborted when the client is gone: stop writing. */
   readonly signal: AbortSignal
+  /** Tells the host of an error that the stream has told its client of: the body ends well. */
+  readonly report?: (error: unknown) => void
 }

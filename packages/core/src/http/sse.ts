@@ -17,6 +17,8 @@ export interface EventStream {
   comment(text: string): Promise<void> | undefined
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal
+  /** Tells the host of an error that the client was told of by an event. One that is thrown cuts the stream off. */
+  report(error: unknown): void
 }
 
 export interface EventStreamOptions {
@@ -37,6 +39,7 @@ export function eventStream(
       send: (event) => write(frameEvent(event)),
       comment: (text) => write(frameComment(text)),
       signal: sink.signal,
+      report: (error) => sink.report?.(error),
     }
     try {
       await untilGone(run(stream), sink.signal)

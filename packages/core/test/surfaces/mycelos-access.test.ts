@@ -37,6 +37,42 @@ describe('the password', () => {
     }
   })
 
+  test.each<[string, string, string, number]>([
+    ['in UTF-8', 'pässwört-\u{1f511}', `x:pässwört-\u{1f511}`, 200],
+    ['in UTF-8, in the alphabet for addresses', 'pass?word>~~~', 'x:pass?word>~~~', 200],
+    ['decomposed, which is another text', 'pässwort', 'x:pa\u0308sswort', 401],
+    ['with a NUL after it', 'password', 'x:password\0', 401],
+    ['with a blank after it', 'password', 'x:password ', 401],
+  ])('%s', async (_, expected, credentials, status) => {
+    await using server = await mycelosServer({ model: model(), surface: { password: expected } })
+    for (const encoding of ['base64', 'base64url'] as const) {
+      const authorization = `Basic ${Buffer.from(credentials).toString(encoding)}`
+      const got = await server.ask('GET', '/api/agents', { password: null, headers: { authorization } })
+      expect(got.status).toBe(status)
+    }
+  })
+
+  test('in Latin-1 is not the one in UTF-8', async () => {
+    await using server = await mycelosServer({ model: model(), surface: { password: 'pässwort' } })
+    const authorization = `Basic ${Buffer.from('x:pässwort', 'latin1').toString('base64')}`
+    expect((await server.ask('GET', '/api/agents', { password: null, headers: { authorization } })).status).toBe(401)
+  })
+
+  test.each([
+    'Basic',
+    'Basic ',
+    'Basic =',
+    'Basic ====',
+    'Basic \u00e9',
+    'Basic Og== Og==',
+    `Basic ${'A'.repeat(12_000)}`,
+    'Negotiate x, Basic y',
+  ])('is not in %j', async (authorization) => {
+    await using server = await mycelosServer({ model: model() })
+    const got = await server.ask('GET', '/api/agents', { password: null, headers: { authorization } })
+    expect([got.status, got.json]).toEqual([401, refused])
+  })
+
   test('may hold colons', async () => {
     await using server = await mycelosServer({ model: model(), surface: { password: 'a:b:c' } })
     expect((await server.ask('GET', '/api/agents', { password: 'a:b:c' })).status).toBe(200)
@@ -109,6 +145,50 @@ describe('whoever guesses', () => {
     await clock.advance(2_000)
     expect(check.matches('right', '10.0.0.1')).toBe(true)
     for (let count = 0; count < 5; count += 1) expect(wrong()).toBe(false)
+  })
+
+  test('is counted by network: an IPv6 host has as many addresses as it likes', () => {
+    const check = createPasswordCheck('right', virtualClock())
+    const blocked = (address: string) => {
+      try {
+        check.matches('right', address)
+        return false
+      } catch {
+        return true
+      }
+    }
+    for (let count = 0; count < 5; count += 1) check.matches('wrong', `2001:db8:1:2:a:b:c:${count}`)
+    expect(blocked('2001:db8:1:2::1')).toBe(true)
+    expect(blocked('2001:db8:1:3::1')).toBe(false)
+    for (let count = 0; count < 5; count += 1) check.matches('wrong', '::ffff:10.0.0.7')
+    expect([blocked('10.0.0.7'), blocked('::ffff:10.0.0.8'), blocked('::1')]).toEqual([true, false, false])
+  })
+
+  test('is forgotten after an hour of rest, and one of many when there are too many', async () => {
+    const clock = virtualClock()
+    const check = createPasswordCheck('right', clock)
+    for (let count = 0; count < 4; count += 1) check.matches('wrong', '10.0.0.1')
+    await clock.advance(3_600_000)
+    for (let count = 0; count < 5; count += 1) expect(check.matches('wrong', '10.0.0.1')).toBe(false)
+    expect(() => check.matches('right', '10.0.0.1')).toThrow()
+    for (let count = 0; count < 10_000; count += 1) check.matches('wrong', `11.${count >> 8}.${count & 255}.1`)
+    expect(check.matches('right', '10.0.0.1')).toBe(true)
+  })
+
+  test('keeps nobody waiting who has a cookie, or another address as the host tells it', async () => {
+    const clientAddress: MycelosOptions['clientAddress'] = (request) => request.header('x-forwarded-for')
+    await using server = await mycelosServer({ model: model(), surface: { password, clientAddress } })
+    const from = (address: string) => ({ 'x-forwarded-for': address })
+    const login = await server.ask('POST', '/api/auth/login', { password: null, body: { password } })
+    const cookie = String(login.headers['set-cookie']).split(';', 1)[0] ?? ''
+    for (let count = 0; count < 6; count += 1) {
+      await server.ask('GET', '/api/agents', { password: 'wrong', headers: from('203.0.113.9') })
+    }
+    const status = async (headers: Record<string, string>, given: string | null = password) =>
+      (await server.ask('GET', '/api/agents', { password: given, headers })).status
+    expect(await status(from('203.0.113.9'))).toBe(429)
+    expect(await status(from('203.0.113.8'))).toBe(200)
+    expect(await status({ ...from('203.0.113.9'), cookie }, null)).toBe(200)
   })
 
   test('is told to wait by a 429', async () => {
@@ -196,6 +276,22 @@ describe('a page of another origin', () => {
     ['a name that begins like this machine’s', () => ({ origin: 'http://localhost.evil.example' }), 403],
     ['the listed one without TLS', () => ({ origin: 'http://app.example' }), 403],
     ['null', () => ({ origin: 'null' }), 403],
+    ['null, whatever the referer', (port) => ({ origin: 'null', referer: `http://127.0.0.1:${port}/` }), 403],
+    ['its own name at another port', () => ({ host: 'box.example:3000', origin: 'http://box.example:4000' }), 403],
+    ['its own name', () => ({ host: 'box.example:3000', origin: 'http://box.example:3000' }), 200],
+    ['its own name, behind TLS', () => ({ host: 'Box.example', origin: 'https://box.example' }), 200],
+    ['its own name with the usual port', () => ({ host: 'box.example:443', origin: 'https://box.example' }), 200],
+    ['its own IPv6 address', () => ({ host: '[2001:db8::1]:99', origin: 'http://[2001:db8::1]:99' }), 200],
+    ['another IPv6 address', () => ({ host: '[2001:db8::1]:99', origin: 'http://[2001:db8::2]:99' }), 403],
+    ['this machine by IPv6', () => ({ origin: 'http://[::1]:5173' }), 200],
+    [
+      'its own, as a proxy tells it',
+      () => ({ origin: 'http://evil.example', 'x-forwarded-host': 'evil.example' }),
+      403,
+    ],
+    ['a file', () => ({ origin: 'file://' }), 403],
+    ['another scheme at its own address', (port) => ({ origin: `ftp://127.0.0.1:${port}` }), 403],
+    ['two', (port) => ({ origin: `http://127.0.0.1:${port}, http://evil.example` }), 403],
     ['nonsense', () => ({ origin: 'x' }), 403],
   ]
   test.each(origins)('may write only when it is trusted: %s', async (_, headersOf, status) => {
@@ -236,6 +332,82 @@ describe('a server on loopback', () => {
     if (admitted) expect(admit).not.toThrow()
     else expect(admit).toThrowError(expect.objectContaining({ code: 'NOT_LOOPBACK', kind: 'forbidden' }))
     expect(() => mycelos({ password, bindHost: '0.0.0.0' }).admit?.(request(address))).not.toThrow()
+  })
+})
+
+describe('a server without a password', () => {
+  const statuses = async (headers: Record<string, string>, surface: MycelosOptions = {}) => {
+    await using server = await mycelosServer({ model: model(), surface })
+    const asked = { password: null, headers }
+    const got = await server.ask('GET', '/api/sessions', asked)
+    if (got.status !== 200) expect(got.json).toEqual({ error: expect.stringContaining('password') })
+    const created = await server.ask('POST', '/api/sessions', asked)
+    const listed = await server.ask('GET', '/api/sessions', { password: null })
+    expect(listed.json).toHaveLength(created.status === 200 ? 1 : 0)
+    // What an open route tells anybody, and no more.
+    const probe = await server.ask('GET', '/api/health', asked)
+    expect([probe.status, probe.json.user.name]).toEqual([200, 'Owner'])
+    return [got.status, created.status]
+  }
+
+  test.each([
+    ['localhost', 'localhost:9100'],
+    ['a name that is written otherwise', 'LOCALHOST'],
+    ['an IPv4 address of this machine', '127.0.0.1:9100'],
+    ['an IPv6 address of this machine', '[::1]:9100'],
+    ['a name that the host lists', 'box.example:8443'],
+  ])('answers under %s', async (_, host) => {
+    expect(await statuses({ host }, { origins: ['https://box.example:8443'] })).toEqual([200, 200])
+  })
+
+  test.each<[string, Record<string, string>]>([
+    ['a name of somebody’s that leads here', { host: 'evil.example:9100' }],
+    ['such a name with its own origin', { host: 'evil.example:9100', origin: 'http://evil.example:9100' }],
+    ['a name that begins like this machine’s', { host: 'localhost.evil.example' }],
+    ['a name that ends like it', { host: 'evil-localhost' }],
+    ['a user', { host: 'evil.example@127.0.0.1' }],
+    ['no name', { host: ' ' }],
+    ['a proxy', { 'x-forwarded-for': '203.0.113.9' }],
+    ['another proxy', { forwarded: 'for=203.0.113.9' }],
+  ])('answers nothing under %s', async (_, headers) => {
+    expect(await statuses(headers)).toEqual([403, 403])
+  })
+
+  test('leaves the host’s own callers alone, and whoever was let in from elsewhere', async () => {
+    const users = { ada: person('ada', ['operator']) }
+    await using server = await mycelosServer({ model: model(), surface: {}, users })
+    const headers = { host: 'app.example', 'x-forwarded-for': '203.0.113.9' }
+    expect((await server.ask('GET', '/api/sessions', { user: 'ada', password: null, headers })).status).toBe(200)
+    expect(await statuses(headers, { bindHost: '0.0.0.0', allowUnprotected: true })).toEqual([200, 200])
+  })
+})
+
+describe('HEAD', () => {
+  test.each(['/api/sessions', '/api/health', '/healthz', '/api/agents/assistant'])(
+    'is GET without its body: %s',
+    async (path) => {
+      await using server = await mycelosServer({ model: model() })
+      const [head, get] = [await server.ask('HEAD', path), await server.ask('GET', path)]
+      expect([head.status, head.text, get.status]).toEqual([200, '', 200])
+      expect(head.headers['content-type']).toBe('application/json')
+    },
+  )
+
+  test('needs what GET needs, and finds what GET finds', async () => {
+    await using server = await mycelosServer({ model: model() })
+    expect((await server.ask('HEAD', '/api/sessions', { password: null })).status).toBe(401)
+    expect((await server.ask('HEAD', '/api/sessions/none/messages')).status).toBe(404)
+    for (const path of ['/api/chat', '/api/knowledge/search', '/api/config/rollback', '/api/nothing']) {
+      expect([path, (await server.ask('HEAD', path)).status]).toEqual([path, 404])
+    }
+  })
+
+  test('and OPTIONS do nothing where another method is meant', async () => {
+    await using server = await mycelosServer({ model: model() })
+    const headers = { origin: 'http://evil.example', 'access-control-request-method': 'POST' }
+    const got = await server.ask('OPTIONS', '/api/chat', { password: null, headers })
+    expect([got.status, got.headers['access-control-allow-origin']]).toEqual([405, undefined])
+    expect((await server.ask('GET', '/api/sessions')).json).toEqual([])
   })
 })
 

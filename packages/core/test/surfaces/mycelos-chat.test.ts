@@ -257,22 +257,22 @@ describe('an approval', () => {
     },
   )
 
-  test('of two the first is decided first, then the other is asked for', async () => {
+  test('of several is asked for and decided in the order in which the model called', async () => {
     const sent: string[] = []
-    const both = [callTool('send_mail', { to: 'a@x' }), callTool('send_mail', { to: 'b@x' })]
+    const to = ['d@x', 'a@x', 'c@x', 'b@x']
     await using server = await mycelosServer({
-      model: scriptedModel([both, say('Both are out.')]),
+      model: scriptedModel([to.map((address) => callTool('send_mail', { to: address })), say('They are out.')]),
       agents: [assistant({ tools: [sendMail(sent)] })],
     })
-    const asked = [
-      dataOf(await chat(server, { message: 'Mail both', session_id: 's' }), 'widget').widget,
-      dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'widget').widget,
-    ]
-    expect(asked.map(({ type }) => type)).toEqual(['permission_prompt', 'permission_prompt'])
-    expect(asked.map((widget) => widget.arguments).toSorted()).toEqual(['{"to":"a@x"}', '{"to":"b@x"}'])
-    expect(sent).toEqual([])
-    expect(dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'text').content).toBe('Both are out.')
-    expect(sent.toSorted()).toEqual(['a@x', 'b@x'])
+    const asked: string[] = []
+    for (const message of ['Mail all', 'yes', 'no', 'yes']) {
+      const { widget } = dataOf(await chat(server, { message, session_id: 's' }), 'widget')
+      asked.push(JSON.parse(String(widget['arguments'])).to)
+      expect(sent).toEqual([])
+    }
+    expect(asked).toEqual(to)
+    expect(dataOf(await chat(server, { message: 'yes', session_id: 's' }), 'text').content).toBe('They are out.')
+    expect(sent.toSorted()).toEqual(['b@x', 'c@x', 'd@x'])
   })
 
   test('of another session is not answered', async () => {
@@ -321,43 +321,6 @@ describe('without a model', () => {
     expect(dataOf(events, 'system-response').widget).toBe('setup_required')
     expect((await server.ask('GET', '/api/sessions')).json).toEqual([])
     expect(namesOf(await chat(server, '/help'))).toEqual(['session', 'system-response', 'done'])
-  })
-})
-
-describe('slash commands', () => {
-  const run = async (server: Awaited<ReturnType<typeof mycelosServer>>, message: string) => {
-    const events = await chat(server, { message, session_id: 's' })
-    expect(namesOf(events)).toEqual(['session', 'system-response', 'done'])
-    expect(dataOf(events, 'done')).toEqual({ tokens: 0, model: '', cost: 0 })
-    return dataOf(events, 'system-response').content
-  }
-
-  test('go past the model, and are kept', async () => {
-    const model = scriptedModel([])
-    await using server = await mycelosServer({ model })
-    const help = await run(server, '/help')
-    expect(help).toContain('/sessions')
-    expect(await run(server, '/agent')).toContain('The assistant')
-    expect(await run(server, '/agent assistant')).toContain('weather')
-    expect(await run(server, '/agent nobody')).toContain('no such agent')
-    expect(await run(server, '/model')).toContain(modelName)
-    expect(await run(server, '/sessions')).toContain('messages')
-    expect(await run(server, '/constructor')).toContain('Unknown command: /constructor')
-    expect(await run(server, '/mount add /')).toContain('not available')
-    expect(model.calls).toEqual([])
-    const messages = await messagesOf(server, 's')
-    expect(messages.slice(0, 2)).toMatchObject([
-      { role: 'user', content: '/help' },
-      { role: 'assistant', content: help, metadata: { agent: 'System' } },
-    ])
-    expect(messages[0]).not.toHaveProperty('metadata')
-    expect((await server.ask('GET', '/api/sessions')).json[0]).not.toHaveProperty('title')
-  })
-
-  test('that begin with /run are messages', async () => {
-    const model = scriptedModel([say('Running.')])
-    await using server = await mycelosServer({ model })
-    expect(dataOf(await chat(server, '/run report'), 'text').content).toBe('Running.')
   })
 })
 

@@ -115,7 +115,7 @@ describe('generations', () => {
     expect(await said(`/config rollback ${one}`)).toContain(String(one))
     expect(await nameOfPoet(server)).toBe('Sappho')
     expect(await said('/config rollback 99')).toContain('does not exist')
-    expect(await said('/config rollback')).toContain('does not exist')
+    expect(await said('/config rollback')).toContain('Usage')
   })
 
   test.each<[unknown, number]>([

@@ -1,6 +1,6 @@
 import { say, scriptedModel } from '@keelson/core/testing'
 import { describe, expect, test } from 'vitest'
-import { chat, dataOf, mycelosServer, rowTime, type TestServer } from './mycelos-server.ts'
+import { mycelosServer, rowTime, type TestServer } from './mycelos-server.ts'
 
 const open = () => mycelosServer({ model: scriptedModel([], { otherwise: say('Hi.') }) })
 
@@ -73,6 +73,41 @@ describe('notes', () => {
     expect(await write(server, { title: 'TODO paint #ship', type: 'fact', tags: [] })).toMatch(/^facts\//)
   })
 
+  test('are listed with the last edited first, then those never edited, the newest first', async () => {
+    await using server = await open()
+    const [one, two, three, four] = [
+      await write(server, { title: 'One' }),
+      await write(server, { title: 'Two' }),
+      await write(server, { title: 'Three' }),
+      await write(server, { title: 'Four' }),
+    ]
+    const listed = async () => pathsOf((await server.ask('GET', '/api/knowledge/notes')).json)
+    await server.ask('PUT', `/api/knowledge/notes/${two}`, { body: { content: 'x' } })
+    expect((await listed())[0]).toBe(two)
+    expect((await listed()).slice(1)).toEqual([four, three, one])
+  })
+
+  test('go to the folder of their type, under a number where the name is taken', async () => {
+    await using server = await open()
+    const made = []
+    for (const type of ['note', 'task', 'decision', 'reference', 'fact', 'journal', 'topic']) {
+      made.push(await write(server, { title: 'Größe & Maß', type }))
+    }
+    const slug = made[0]?.split('/')[1]
+    expect(slug).toMatch(/^groesse-ma/)
+    expect(made.map((path) => path.split('/')[0])).toEqual([
+      'notes',
+      'tasks',
+      'decisions',
+      'references',
+      'facts',
+      'journal',
+      'topics',
+    ])
+    expect(await write(server, { title: 'Größe & Maß' })).toBe(`notes/${slug}-2`)
+    expect(await write(server, { title: '???' })).toMatch(/^notes\/[a-z0-9-]+$/)
+  })
+
   test('are filtered, and at most 50 unless more are asked for', async () => {
     await using server = await open()
     await Promise.all(Array.from({ length: 53 }, (_, index) => write(server, { title: `Note ${index}` })))
@@ -118,8 +153,28 @@ describe('a search', () => {
   ])('knows no operators: %j', async (query) => {
     await using server = await open()
     await write(server, { title: 'Plain' })
-    expect(await search(server, query)).toEqual(query === '%' ? expect.any(Array) : [])
+    expect(await search(server, query)).toEqual([])
     expect((await server.ask('GET', '/api/knowledge/notes')).json).toHaveLength(1)
+  })
+
+  test('takes wildcards for what they are', async () => {
+    await using server = await open()
+    await write(server, { title: 'Plain' })
+    const rate = await write(server, { title: 'x100%_y' })
+    expect(await search(server, '0%_')).toEqual([rate])
+    expect(await search(server, 'P%n')).toEqual([])
+    expect(await search(server, 'Pl_in')).toEqual([])
+  })
+
+  test('finds what is archived, and keeps to the type', async () => {
+    await using server = await open()
+    const path = await write(server, { title: 'Alpha keel', type: 'decision' })
+    await server.ask('PUT', `/api/knowledge/notes/${path}`, { body: { archive: true } })
+    expect(await search(server, 'keel')).toEqual([path])
+    const count = async (query: string) => (await server.ask('GET', `/api/knowledge/notes?${query}`)).json.length
+    expect(await count('query=keel&type=decision')).toBe(1)
+    expect(await count('query=keel&type=note')).toBe(0)
+    expect([await count(''), await count('status=active'), await count('status=archived')]).toEqual([1, 0, 1])
   })
 
   test('for nothing finds nothing', async () => {
@@ -176,13 +231,4 @@ describe('what is wrong is said, and changes nothing', () => {
     const got = await server.ask('GET', `${base}/notes/other`)
     expect([got.status, got.json]).toEqual([404, { error: 'not_found', path: 'notes/other' }])
   })
-})
-
-test('/memory lists and searches notes', async () => {
-  await using server = await open()
-  await write(server, { title: 'Alpha' })
-  await write(server, { title: 'Beta' })
-  const said = async (message: string) => dataOf(await chat(server, message), 'system-response').content
-  expect(await said('/memory')).toMatch(/Beta[\s\S]*Alpha/)
-  expect(await said('/memory alp')).not.toContain('Beta')
 })

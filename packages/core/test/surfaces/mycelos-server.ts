@@ -57,7 +57,7 @@ export function eventsOf(text: string): ChatEvent[] {
 }
 
 /** Sends a chat message and reads its events. */
-export async function chat(server: TestServer, body: object | string): Promise<ChatEvent[]> {
+export async function chat(server: Pick<TestServer, 'ask'>, body: object | string): Promise<ChatEvent[]> {
   const got = await server.ask('POST', '/api/chat', { body: typeof body === 'string' ? { message: body } : body })
   expect([got.status, got.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8'])
   return eventsOf(got.text)

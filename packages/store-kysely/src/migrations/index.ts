@@ -1,4 +1,5 @@
 import { approvals1 } from './approvals-1.ts'
+import { approvals2 } from './approvals-2.ts'
 import { breakers1 } from './breakers-1.ts'
 import { config1 } from './config-1.ts'
 import { connectors1 } from './connectors-1.ts'
@@ -24,4 +25,5 @@ export const migrations: readonly Migration[] = [
   vault1,
   connectors1,
   sessions2,
+  approvals2,
 ]

@@ -44,7 +44,7 @@ export const refusedCalls = {
 export interface ApprovalStore {
   get(reach: Reach, id: string): Promise<Approval | null>
 
-  /** Oldest first. */
+  /** Oldest first; what a turn asked at one moment in the order in which it asked. */
   list(
     reach: Reach,
     window: Window,
@@ -68,7 +68,7 @@ export interface ApprovalStore {
 
   /**
    * Approved calls of turns that did not wait (their tool call is still `waiting`, their turn has settled) and that no
-   * turn with the idempotency key `approval:<id>` has taken up. Oldest first.
+   * turn with the idempotency key `approval:<id>` has taken up. Ordered as `list`.
    */
   unfollowed(limit: number): Promise<Approval[]>
 

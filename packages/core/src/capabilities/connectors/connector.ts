@@ -66,8 +66,8 @@ export function problemsOf(definition: unknown): string[] {
   }
   const isFlag = (value: unknown) => value === undefined || typeof value === 'boolean'
   need(
-    typeof name === 'string' && namePattern.test(name),
-    'a name has 1 to 32 letters, digits and "-", none of these at its ends',
+    typeof name === 'string' && namePattern.test(name) && !(name in Object.prototype),
+    'a name has 1 to 32 letters, digits and "-", no "-" at its ends, and is none that every object has',
   )
   need(displayName === undefined || (isText(displayName) && displayName !== ''), 'displayName must be a text')
   need(isFlag(enabled), 'enabled must be true or false')

@@ -42,6 +42,11 @@ export interface RunOptions {
   readonly beforeQueue?: BeforeQueue
   /** Most steps with tool calls; the turn fails when the model wants more. @default as many as the agent's steps */
   readonly maxToolRounds?: number
+  /**
+   * Most characters that the model gets of one tool result; what is longer is cut and says so. Events and the stored call
+   * have it whole. @default as many as the tool returns
+   */
+  readonly toolResultCharacters?: number
   /** Refuses a message that its owner already has queued or running since this many milliseconds. */
   readonly refuseDuplicateWithinMs?: number
   /** Refuses a session that was opened with another agent. @default false */

@@ -99,6 +99,7 @@ export function createLoop(dependencies: LoopDependencies): Loop {
         approvals: options.approvals ?? 'suspend',
         failureReply: options.failureReply ?? null,
         ...(options.maxToolRounds === undefined ? {} : { maxToolRounds: options.maxToolRounds }),
+        ...(options.toolResultCharacters === undefined ? {} : { toolResultCharacters: options.toolResultCharacters }),
         continues,
         ...(options.turnMs === undefined ? {} : { turnMs: checkTurnMs(options.turnMs) }),
         ...(options.schedule === undefined ? {} : { schedule: options.schedule }),

@@ -1,6 +1,6 @@
 import type { LiveTurn } from '../realtime/index.ts'
 import type { Part } from '../sessions/index.ts'
-import type { Tool } from '../tools/index.ts'
+import { cutOutput, type Tool } from '../tools/index.ts'
 import {
   type CallEnd,
   type ExecuteInput,
@@ -90,7 +90,7 @@ export async function finishStep(
   const byCall = new Map(ends.map((end) => [end.call, end]))
   const parts = order.flatMap((call): Part[] => {
     const end = byCall.get(call)
-    return end ? [resultPart(end)] : []
+    return end ? [resultPart(end, started.turn.options.toolResultCharacters)] : []
   })
   const messages = [run.message('tool', parts)]
   // The session has gone on since: the results take their place further up, and the model must be asked anew.
@@ -111,10 +111,16 @@ export const answerParts = ({ thoughts, text }: StepResult): Part[] => [
 
 const callParts = ({ calls }: StepResult): Part[] => calls.map((call) => ({ type: 'tool-call', ...call }))
 
-export const resultPart = ({ call, tool, output, status }: CallEnd): Part =>
-  status === 'succeeded' || status === 'deferred'
-    ? { type: 'tool-result', call, tool, output }
-    : { type: 'tool-result', call, tool, output, isError: true }
+/** `longest`: characters of it that the model gets. */
+function resultPart({ call, output, status, tool }: CallEnd, longest: number | undefined): Part {
+  const part = {
+    type: 'tool-result',
+    call,
+    tool,
+    output: longest === undefined ? output : cutOutput(output, longest),
+  } as const
+  return status === 'succeeded' || status === 'deferred' ? part : { ...part, isError: true }
+}
 
 const asked = ({ tool, arguments: text, expiresAt }: NonNullable<PlannedCall['approval']>) => ({
   tool,

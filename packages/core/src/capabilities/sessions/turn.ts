@@ -93,6 +93,8 @@ export interface TurnOptions {
   readonly failureReply: string | null
   /** Most steps with tool calls; the agent's steps alone limit them when it is missing. */
   readonly maxToolRounds?: number
+  /** Most characters that the model gets of one tool result; what the tool returns alone limits them when it is missing. */
+  readonly toolResultCharacters?: number
   /** The approval whose decision started this turn. */
   readonly continues: string | null
   /** Milliseconds the turn may run at a stretch; the limit of all turns when left out. */

@@ -1,6 +1,6 @@
 export { defineTool } from './define-tool.ts'
 export { toolErrors } from './errors.ts'
-export { shapeOutput } from './output.ts'
+export { cutOutput, shapeOutput } from './output.ts'
 export { type Authority, approvalFor, decide, defaultPolicy, isPermissions, type ToolPermission } from './policy.ts'
 export { type CompiledSchema, compileSchema, isStandardSchema } from './schema.ts'
 export { configuredTool, type ToolOverrides, toolsSection } from './section.ts'

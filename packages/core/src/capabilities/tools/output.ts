@@ -31,6 +31,13 @@ export function shapeOutput(value: unknown, maxBytes: number): ShapedOutput {
   return cut ?? whole(JSON.parse(text))
 }
 
+/** A result as a model gets it that reads so many characters at most: what is longer becomes a text that is cut and says so. */
+export function cutOutput(output: Json, characters: number): Json {
+  const text = typeof output === 'string' ? output : JSON.stringify(output)
+  if (text.length <= characters) return output
+  return `${text.slice(0, characters).toWellFormed()}\n[cut: first ${characters} of ${text.length} characters]`
+}
+
 const whole = (output: Json): ShapedOutput => ({ output, isError: false, cutFrom: null })
 
 const refused = (what: string): ShapedOutput => ({

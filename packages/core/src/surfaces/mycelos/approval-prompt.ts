@@ -14,7 +14,7 @@ export function permissionPrompt(
   agent: Pick<Agent, 'id' | 'name'>,
   { approval: texts }: Texts,
 ): ChatEvent[] {
-  const target = excerpt(approval.arguments, longestTarget)
+  const target = excerpt(visible(approval.arguments), longestTarget)
   const options = names.map((name) => ({ id: choices[name].id, label: fill(texts[name], { agent: agent.name }) }))
   const lines = [
     `**${texts.title}**`,
@@ -45,3 +45,7 @@ export function permissionPrompt(
     { event: 'widget', data: { widget } },
   ]
 }
+
+/** Signs that turn writing round or hide some of it are spelled out: who decides must see what there is. */
+const visible = (text: string): string =>
+  text.replace(/\p{Cf}/gu, (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`)

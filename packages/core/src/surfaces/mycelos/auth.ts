@@ -1,28 +1,44 @@
 import type { HttpRequest } from '../../http/message.ts'
 import { type Clock, systemClock } from '../../kernel/clock.ts'
 import { type Principal, singleOwner } from '../../kernel/context.ts'
+import { checkLocal } from './admission.ts'
 import { createLoginCookies, type LoginCookies } from './login-cookie.ts'
 import type { Settings } from './options.ts'
-import { createPasswordCheck, type PasswordCheck } from './password.ts'
+import { createPasswordCheck } from './password.ts'
 
 export interface Authentication {
+  /** Throws `TOO_MANY_TRIES`; without a password `NOT_MEANT`. */
   authenticate(request: HttpRequest): Principal | null
   /** Null while there is no password: then there is nothing to log in to. */
-  readonly login: { readonly check: PasswordCheck; readonly cookies: LoginCookies } | null
+  readonly login: {
+    /** Throws `TOO_MANY_TRIES`. */
+    matches(password: string, request: HttpRequest): boolean
+    readonly cookies: LoginCookies
+  } | null
 }
 
 /** The system's own schemes: HTTP Basic whose user name does not matter, or the cookie of a login. */
-export function authentication({ password }: Settings, clock: Clock = systemClock): Authentication {
-  if (password === null) return { authenticate: () => singleOwner('loopback', true), login: null }
-  const check = createPasswordCheck(password, clock)
+export function authentication(settings: Settings, clock: Clock = systemClock): Authentication {
+  const { clientAddress, password } = settings
+  if (password === null) {
+    return {
+      authenticate(request) {
+        checkLocal(request, settings)
+        return singleOwner('loopback', true)
+      },
+      login: null,
+    }
+  }
+  const tries = createPasswordCheck(password, clock)
+  const matches = (given: string, request: HttpRequest) => tries.matches(given, clientAddress(request))
   const cookies = createLoginCookies(password, clock)
   return {
     authenticate(request) {
       if (cookies.accepts(request.header('cookie'))) return singleOwner('cookie', true)
       const given = basicPassword(request.header('authorization'))
-      return given !== null && check.matches(given, request.remoteAddress) ? singleOwner('basic', true) : null
+      return given !== null && matches(given, request) ? singleOwner('basic', true) : null
     },
-    login: { check, cookies },
+    login: { matches, cookies },
   }
 }
 

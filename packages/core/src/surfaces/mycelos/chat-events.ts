@@ -44,10 +44,25 @@ export type Send = (event: ChatEvent) => Promise<void> | undefined
 /** The system's streams hold nothing but events: no comment keeps them open. */
 const never = 2 ** 31 - 1
 
-/** A chat's events as the system frames them. `live`: they come as they happen, and nobody may hold them back. */
+/** What is said of an error that is nobody's business but the host's. */
+export const internal = 'An internal error occurred.'
+
+/**
+ * A chat's events as the system frames them; what `run` throws becomes the last of them. `live`: they come as they
+ * happen, and nobody may hold them back.
+ */
 export function answerChat(run: (send: Send, signal: AbortSignal) => Promise<void>, live: boolean): Answer {
-  const work = (stream: EventStream) =>
-    run(({ event, data }) => stream.send({ event, data: JSON.stringify(data) }), stream.signal)
+  const work = async (stream: EventStream) => {
+    const send: Send = ({ event, data }) => stream.send({ event, data: JSON.stringify(data) })
+    try {
+      await run(send, stream.signal)
+    } catch (error) {
+      if (stream.signal.aborted) return
+      await send({ event: 'error', data: { message: internal } })
+      await send(doneForFree)
+      stream.report(error)
+    }
+  }
   const headers = { 'cache-control': 'no-cache', ...(live ? { 'x-accel-buffering': 'no' } : {}) }
   return { ...answerEvents(work, { heartbeatMs: never }), type: 'text/event-stream; charset=utf-8', headers }
 }

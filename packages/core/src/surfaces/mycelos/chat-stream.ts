@@ -3,7 +3,7 @@ import { ShownText } from '../../capabilities/realtime/index.ts'
 import type { TurnEvent } from '../../capabilities/sessions/index.ts'
 import type { Client } from '../../runtime.ts'
 import { permissionPrompt } from './approval-prompt.ts'
-import type { ChatEvent, Send } from './chat-events.ts'
+import { type ChatEvent, internal, type Send } from './chat-events.ts'
 import { dollars, tokensOf } from './formats.ts'
 import { topicOf } from './sessions.ts'
 import { type Action, actionsIn, linkIn, widgetIn } from './suggested-actions.ts'
@@ -14,6 +14,8 @@ export interface ShownTurn {
   readonly client: Client
   readonly handle: TurnHandle
   readonly session: string
+  /** Whether the client gets the answer piece by piece, too. */
+  readonly pieces: boolean
   /** What the session was called before the turn; changed ones are told of. */
   readonly title: string
   readonly topic: string
@@ -25,61 +27,52 @@ type TurnEnd = Extract<
   { type: 'turn.completed' | 'turn.failed' | 'turn.waiting' | 'turn.cancelled' | 'turn.interrupted' }
 >
 
-const internal = 'An internal error occurred.'
-
 /** Sends a turn's events to its end, or until it waits. It runs on whether or not anybody listens. */
 export async function showTurn(shown: ShownTurn, send: Send, signal: AbortSignal): Promise<void> {
   const text = new ShownText()
   const links: Action[] = []
   let tools = 0
   let end: TurnEnd | undefined
-  try {
-    for await (const event of shown.handle.events({ signal })) {
-      switch (event.type) {
-        case 'step.started':
-          text.begin()
-          break
-        case 'step.restarted':
-          text.restart()
-          break
-        case 'text.delta': {
-          const delta = text.add(event.text)
-          if (delta !== '') await send({ event: 'text-delta', data: { delta } })
-          break
-        }
-        case 'tool.started':
-          tools += 1
-          await send(progress(event.tool, 'running'))
-          break
-        case 'approval.requested':
-          await send(progress(event.tool, 'permission_needed'))
-          break
-        case 'tool.finished': {
-          tools += 1
-          await send(progress(event.tool, 'done'))
-          const widget = widgetIn(event.output)
-          if (widget !== null) await send({ event: 'widget', data: { widget } })
-          const link = linkIn(event.output)
-          if (link !== null) links.push(link)
-          break
-        }
-        case 'turn.completed':
-        case 'turn.failed':
-        case 'turn.waiting':
-        case 'turn.cancelled':
-        case 'turn.interrupted':
-          end = event
-          break
+  for await (const event of shown.handle.events({ signal })) {
+    switch (event.type) {
+      case 'step.started':
+        text.begin()
+        break
+      case 'step.restarted':
+        text.restart()
+        break
+      case 'text.delta': {
+        const delta = text.add(event.text)
+        if (shown.pieces && delta !== '') await send({ event: 'text-delta', data: { delta } })
+        break
       }
+      case 'tool.started':
+        tools += 1
+        await send(progress(event.tool, 'running'))
+        break
+      case 'approval.requested':
+        await send(progress(event.tool, 'permission_needed'))
+        break
+      case 'tool.finished': {
+        tools += 1
+        await send(progress(event.tool, 'done'))
+        const widget = widgetIn(event.output)
+        if (widget !== null) await send({ event: 'widget', data: { widget } })
+        const link = linkIn(event.output)
+        if (link !== null) links.push(link)
+        break
+      }
+      case 'turn.completed':
+      case 'turn.failed':
+      case 'turn.waiting':
+      case 'turn.cancelled':
+      case 'turn.interrupted':
+        end = event
+        break
     }
-    if (signal.aborted) return
-    for (const event of await endOf(shown, end, { links, said: text.said, tools })) await send(event)
-  } catch (error) {
-    if (signal.aborted) return
-    await send({ event: 'error', data: { message: internal } })
-    await send({ event: 'done', data: { tokens: 0, model: '', cost: 0 } })
-    throw error
   }
+  if (signal.aborted) return
+  for (const event of await endOf(shown, end, { links, said: text.said, tools })) await send(event)
 }
 
 const progress = (tool: string, status: 'running' | 'done' | 'permission_needed'): ChatEvent => ({

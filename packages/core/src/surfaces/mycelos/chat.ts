@@ -9,7 +9,7 @@ import type { Client } from '../../runtime.ts'
 import { remember } from './agent-changes.ts'
 import { answerChat, type ChatEvent, chatEvent, doneForFree, type Send } from './chat-events.ts'
 import { showTurn } from './chat-stream.ts'
-import { runCommand } from './commands.ts'
+import { isCommand, runCommand, withoutSecret } from './commands.ts'
 import { createCostNotices } from './cost-notices.ts'
 import { pickDefault, systemAgents } from './current-agent.ts'
 import { answerIn, type Answer as Permission } from './decision-words.ts'
@@ -21,6 +21,8 @@ import { fill, type Texts, textsIn } from './texts.ts'
 const toolRounds = 5
 const toolRoundsAfterHandOver = 10
 const longestTitle = 60
+/** Characters of a tool's result that the model gets. */
+const toolResultCharacters = 4_000
 
 /** Named by the server or, for a session that began offline, by its client. */
 const sessionId = z
@@ -65,9 +67,7 @@ export function chatRoutes(settings: Settings): readonly AnyRoute<Client>[] {
         const message = body.message.toWellFormed()
         const [agents, session] = await Promise.all([client.agents.list(), find(client, body.session_id)])
         const chat = { client, settings, session, message, agents, standard: pickDefault(agents, settings) }
-        // A running workflow would take these as they are.
-        const isCommand = message.startsWith('/') && !/^\/run\b/.test(message)
-        return isCommand
+        return isCommand(message)
           ? await answerCommand(chat, body)
           : await answerMessage(chat, body, (texts) => costNotices(client, principal, texts))
       },
@@ -96,10 +96,14 @@ const says = (content: string): ChatEvent => ({ event: 'system-response', data: 
 async function answerCommand({ agents, client, message, session, settings, standard }: Chat, body: ChatBody) {
   const agent = standard?.id ?? 'mycelos'
   const id = session?.id ?? (await client.sessions.create({ agent, ...named(body.session_id) })).id
-  await client.sessions.append({ session: id, role: 'user', parts: [{ type: 'text', text: message }] })
-  const content = await runCommand({ agents, client, message, session: id, settings, standard })
-  await client.sessions.append({ session: id, role: 'assistant', parts: [{ type: 'text', text: content }] })
-  return sends([opening(id), says(content), doneForFree])
+  await client.sessions.append({ session: id, role: 'user', parts: [{ type: 'text', text: withoutSecret(message) }] })
+  return answerChat(async (send) => {
+    await send(opening(id))
+    const content = await runCommand({ agents, client, message, session: id, settings, standard })
+    await client.sessions.append({ session: id, role: 'assistant', parts: [{ type: 'text', text: content }] })
+    await send(says(content))
+    await send(doneForFree)
+  }, false)
 }
 
 const named = (id: string | null | undefined): { id?: string } => (id == null || id === '' ? {} : { id })
@@ -114,7 +118,10 @@ async function answerMessage(
   const id = session?.id ?? (body.session_id || globalThis.crypto.randomUUID())
   const chosen = choose(chat, body.target_agent_id)
   if (chosen === 'unknown') {
-    return sends([opening(id), says(fill(texts.chat.unknownAgent, { agent: body.target_agent_id ?? '' }))])
+    return sends([
+      opening(id),
+      says(fill(texts.chat.unknownAgent, { agent: excerpt(body.target_agent_id ?? '', longestTitle) })),
+    ])
   }
   const setUp: readonly ChatEvent[] = [
     opening(id),
@@ -133,6 +140,7 @@ async function answerMessage(
     whenClosed: 'answer',
     approvals: 'suspend',
     maxToolRounds: agent === chat.standard ? toolRounds : toolRoundsAfterHandOver,
+    toolResultCharacters,
     beforeQueue({ turn, approvals: [approval] }) {
       const answer = answerIn(message)
       if (answer === null) return 'cancel'
@@ -155,6 +163,8 @@ async function answerMessage(
     client,
     handle: handle as TurnHandle,
     session: id,
+    // The terminal client would print the pieces, and then all of it once more.
+    pieces: body.channel !== 'terminal',
     title,
     topic: session ? topicOf(session) : '',
     texts,

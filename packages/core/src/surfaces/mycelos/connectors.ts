@@ -122,11 +122,15 @@ export function connectorOf(body: AddBody): AddConnector {
       body.secret && Object.keys(body.env_vars ?? {}).length === 0 && (body.secrets ?? []).length === 0
         ? { authorization: `Bearer ${body.secret}` }
         : secrets
-    return { ...common, transport: { type: 'http', url: command, headers: Object.keys(headers) }, secrets: headers }
+    return { ...common, transport: { type: 'http', url: command, headers: Object.keys(headers) }, ...kept(headers) }
   }
   const program = splitCommand(command)
-  return { ...common, transport: { type: 'stdio', ...program, env: Object.keys(secrets) }, secrets }
+  return { ...common, transport: { type: 'stdio', ...program, env: Object.keys(secrets) }, ...kept(secrets) }
 }
+
+/** Whoever has no secret needs no vault. */
+const kept = (secrets: Readonly<Record<string, string>>): Pick<AddConnector, 'secrets'> =>
+  Object.keys(secrets).length === 0 ? {} : { secrets }
 
 /** What is wrong with a connector, in the system's words. */
 function worded(error: unknown, name: string): unknown {

@@ -51,7 +51,7 @@ export const loginRoutes = ({ login }: Authentication, { user }: Settings): read
           body: loginBody,
           response: z.strictObject({ ok: z.literal(true), next: z.string() }),
           handle({ body, request }) {
-            if (!login.check.matches(body.password, request.remoteAddress)) throw loginErrors.PASSWORD_WRONG()
+            if (!login.matches(body.password, request)) throw loginErrors.PASSWORD_WRONG()
             const cookie = login.cookies.issue(body.remember === true)
             return { json: { ok: true, next: safePath(body.next) }, headers: { 'set-cookie': cookie } }
           },

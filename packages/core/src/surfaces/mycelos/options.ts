@@ -1,3 +1,4 @@
+import type { HttpRequest } from '../../http/message.ts'
 import { defineErrors } from '../../kernel/errors.ts'
 
 export interface MycelosOptions {
@@ -12,6 +13,12 @@ export interface MycelosOptions {
   readonly bindHost?: string | undefined
   /** Further origins whose pages may write, e.g. `https://app.example`. Those of the server itself and of pages on this machine always may. */
   readonly origins?: readonly string[] | undefined
+  /**
+   * Whose wrong passwords are counted together and slow one caller down. Behind a proxy all callers have its address, so
+   * that anybody's guesses keep everybody waiting: tell then the address that the proxy has seen.
+   * @default the address of the peer
+   */
+  readonly clientAddress?: ((request: HttpRequest) => string | undefined) | undefined
   /** Lets a server without a password be reached from elsewhere. @default false */
   readonly allowUnprotected?: boolean | undefined
   /** Who is told to be using it. @default { name: 'Owner', language: 'en' } */
@@ -30,6 +37,7 @@ export interface Settings {
   readonly bindHost: string
   readonly onLoopback: boolean
   readonly origins: ReadonlySet<string>
+  readonly clientAddress: (request: HttpRequest) => string | undefined
   readonly user: {
     readonly id: string
     readonly name: string
@@ -66,6 +74,7 @@ export function settingsOf(options: MycelosOptions): Settings {
     bindHost,
     onLoopback,
     origins: new Set(origins),
+    clientAddress: options.clientAddress ?? (({ remoteAddress }) => remoteAddress),
     user: {
       id: 'default',
       name: user?.name ?? 'Owner',

@@ -10,6 +10,8 @@ export const passwordErrors = defineErrors({
 const freeTries = 5
 const firstWaitMs = 1_000
 const longestWaitMs = 300_000
+/** Wrong tries count no more once nobody has tried for so long. */
+const forgottenAfterMs = 3_600_000
 /** Addresses that are remembered; the ones seen longest ago are forgotten. */
 const mostAddresses = 10_000
 
@@ -31,18 +33,20 @@ export function createPasswordCheck(expected: string, clock: Clock = systemClock
   return {
     matches(password, address = '') {
       const now = clock.now()
-      const before = tries.get(address)
+      const caller = networkOf(address)
+      const known = tries.get(caller)
+      const before = known !== undefined && known.until + forgottenAfterMs > now ? known : undefined
       if (before !== undefined && before.until > now) {
         throw passwordErrors.TOO_MANY_TRIES({ retryAfterMs: before.until - now })
       }
       if (timingSafeEqual(digestOf(password), right)) {
-        tries.delete(address)
+        tries.delete(caller)
         return true
       }
       const count = (before?.count ?? 0) + 1
       const wait = count < freeTries ? 0 : Math.min(firstWaitMs * 2 ** (count - freeTries), longestWaitMs)
-      tries.delete(address)
-      tries.set(address, { count, until: now + wait })
+      tries.delete(caller)
+      tries.set(caller, { count, until: now + wait })
       if (tries.size > mostAddresses) {
         const [oldest] = tries.keys()
         if (oldest !== undefined) tries.delete(oldest)
@@ -50,4 +54,16 @@ export function createPasswordCheck(expected: string, clock: Clock = systemClock
       return false
     },
   }
+}
+
+/** Whoever has an IPv6 address has 2^64 of them, which differ in their second half. */
+function networkOf(address: string): string {
+  const plain = address.replace(/^::ffff:(?=[\d.]+$)/i, '')
+  if (!plain.includes(':')) return plain
+  const [before = '', after] = plain.split('::', 2)
+  const groups = before === '' ? [] : before.split(':')
+  if (after === undefined) return groups.slice(0, 4).join(':')
+  const rest = after === '' ? [] : after.split(':')
+  const zeros = Array.from({ length: Math.max(0, 8 - groups.length - rest.length) }, () => '0')
+  return [...groups, ...zeros, ...rest].slice(0, 4).join(':')
 }

@@ -32,11 +32,14 @@ export function linkIn(output: Json): Action | null {
   return { label: labelOf(label), kind: 'link', url }
 }
 
+/** Clients show these as the server's own questions: a tool that showed one could ask for something else. */
+const reserved: ReadonlySet<string> = new Set(['permission_prompt', 'action_confirm'])
+
 /** The block that a tool shows beside its result, as `{ widget: { type, ... } }`; null for anything else. */
 export function widgetIn(output: Json): (JsonObject & { readonly type: string }) | null {
   const widget = fieldOf(output, 'widget')
   const type = fieldOf(widget, 'type')
-  if (typeof type !== 'string') return null
+  if (typeof type !== 'string' || reserved.has(type)) return null
   return { ...(widget as JsonObject), type }
 }
 
