@@ -24,7 +24,8 @@ export default defineConfig(
       // What several entries use is built once and shared, so that an error class or a symbol exists once.
       splitting: true,
       clean: true,
-      sourcemap: true,
+      // What is built stays readable, names and lines included: maps would weigh as much as half of it.
+      sourcemap: false,
       dts: { compilerOptions: { paths: bundled } },
       removeNodeProtocol: false,
       external: named.filter((name) => !(name in bundled)).map((name) => new RegExp(`^${name}($|/)`)),
@@ -32,7 +33,6 @@ export default defineConfig(
       onSuccess: () => copyFile('LICENSE', join(folder, 'LICENSE')),
       esbuildOptions(options) {
         options.conditions = ['keelson-source', 'module']
-        options.sourcesContent = false
       },
     }
   }),

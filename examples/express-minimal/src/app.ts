@@ -1,6 +1,6 @@
 import { keelson } from '@keelson/adapter-express'
 import { createRuntime, defineAgent, defineTool } from '@keelson/core'
-import { openaiCompatible } from '@keelson/core/providers/openai-compatible'
+import { openai } from '@keelson/core/providers/openai'
 import { roboticus } from '@keelson/core/surfaces/roboticus'
 import { sqliteStore } from '@keelson/store-sqlite'
 import express from 'express'
@@ -16,7 +16,7 @@ const weather = defineTool({
 
 export const runtime = createRuntime({
   store: sqliteStore(process.env.DATABASE_FILE ?? 'app.db'),
-  providers: [openaiCompatible({ baseURL: process.env.OPENAI_BASE_URL, apiKey: process.env.OPENAI_API_KEY })],
+  providers: [openai({ apiKey: process.env.OPENAI_API_KEY, baseURL: process.env.OPENAI_BASE_URL })],
   agents: [
     defineAgent({ id: 'concierge', instructions: 'You help.', models: ['openai/gpt-5-mini'], tools: [weather] }),
   ],

@@ -8,6 +8,7 @@ export {
 } from './capabilities/agents/index.ts'
 export {
   type Approval,
+  type ApprovalFilter,
   type ApprovalStatus,
   approvalErrors,
   type DecideApproval,
@@ -191,10 +192,20 @@ export {
 } from './capabilities/vault/index.ts'
 export { accessErrors } from './contract/invoke.ts'
 export { type Clock, systemClock } from './kernel/clock.ts'
-export { type CallContext, isOperator, type Owner, type Principal, type Reach, singleOwner } from './kernel/context.ts'
+export {
+  type CallContext,
+  type Caller,
+  isOperator,
+  type Owner,
+  type Principal,
+  type Reach,
+  singleOwner,
+} from './kernel/context.ts'
 export { defineErrors, type ErrorDetail, type ErrorKind, isKeelsonError, KeelsonError } from './kernel/errors.ts'
 export { outgoingErrors } from './kernel/guarded-fetch.ts'
 export type { NewId } from './kernel/ids.ts'
 export type { Json, JsonObject } from './kernel/json.ts'
+export type { Page } from './kernel/pages.ts'
 export { type Client, createRuntime, type Runtime, type RuntimeOptions } from './runtime.ts'
+export { runtimeErrors } from './runtime-options.ts'
 export { type Store, storeErrors } from './stores.ts'

@@ -31,21 +31,37 @@ export interface Client {
   run<Output = unknown>(agent: string | Agent<Output>, options: RunOptions): TurnHandle<Output>
   /** A turn that was started before, here or elsewhere: its events, and what comes of it. `agent` types its `output`. */
   attach<Output = unknown>(turn: string, agent?: Agent<Output>): TurnHandle<Output>
+  /** Agents as the active configuration has them. */
   readonly agents: Door<typeof agentOperations>
+  /** Tool calls that wait for a person: list and decide them. */
   readonly approvals: Door<typeof approvalOperations>
+  /** Which providers may be called: look, reset, force open. */
   readonly breakers: Door<typeof breakerOperations>
+  /** Generations of overrides over the code: change, compare, roll back. Operators only. */
   readonly config: Door<typeof configOperations>
+  /** Links to MCP servers. Operators only. */
   readonly connectors: Door<typeof connectorOperations>
+  /** What was spent, by whom and on what; budgets and what is left of them. */
   readonly costs: Door<typeof costOperations>
+  /** Models and providers; vectors, transcripts, and single completions outside of turns. */
   readonly models: Door<typeof modelOperations>
+  /** Notes of the caller: write, find, archive. */
   readonly notes: Door<typeof noteOperations>
+  /** How a turn was answered: steps, tool calls, context, selection. */
   readonly observatory: Door<typeof observatoryOperations>
+  /** API keys that a tenant has for its providers. Operators only. */
   readonly providerKeys: Door<typeof providerKeyOperations>
+  /** Events of all turns within reach, as they happen on this instance. */
   readonly realtime: Door<typeof realtimeOperations>
+  /** Conversations, their messages and turns as they are stored. */
   readonly sessions: Door<typeof sessionOperations>
+  /** Values of `defineSettings`. Operators only. */
   readonly settings: Door<typeof settingOperations>
+  /** Health and version. */
   readonly system: Door<typeof systemOperations>
+  /** Turns that run or wait: cancel, decide, follow. `run` starts one. */
   readonly turns: Door<typeof turnOperations>
+  /** Secrets of a tenant: put, list, remove, rotate; nothing gives one back. Operators only. */
   readonly vault: Door<typeof vaultOperations>
 }
 

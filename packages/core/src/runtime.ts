@@ -1,105 +1,59 @@
 import packageJson from '../package.json' with { type: 'json' }
-import type { Agent, AgentDefinition } from './capabilities/agents/index.ts'
+import type { Agent } from './capabilities/agents/index.ts'
 import { createAgents } from './capabilities/agents/service.ts'
 import type { Approval } from './capabilities/approvals/index.ts'
 import { createApprovals } from './capabilities/approvals/service.ts'
-import type { BreakerOptions } from './capabilities/breakers/index.ts'
 import { policyOf } from './capabilities/breakers/policy.ts'
 import { createBreakers } from './capabilities/breakers/service.ts'
 import { surfacesSection } from './capabilities/config/documents.ts'
-import {
-  type ConfigSection,
-  type ConfigSnapshot,
-  emptyContent,
-  type SettingDefinitions,
-} from './capabilities/config/index.ts'
+import { type ConfigSection, type ConfigSnapshot, emptyContent } from './capabilities/config/index.ts'
 import { createProviderKeys } from './capabilities/config/provider-keys.ts'
 import { createConfig } from './capabilities/config/service.ts'
 import { createSettings } from './capabilities/config/setting-values.ts'
 import { settingsSection } from './capabilities/config/settings.ts'
 import { configuredConnectors } from './capabilities/connectors/configured.ts'
-import type { ConnectorDriver } from './capabilities/connectors/index.ts'
 import { connectorsSection } from './capabilities/connectors/section.ts'
 import { createConnectors } from './capabilities/connectors/service.ts'
 import { createAccounting } from './capabilities/costs/accounting.ts'
-import type { BudgetCrossing, BudgetDefinition, PriceSource } from './capabilities/costs/index.ts'
+import type { BudgetCrossing } from './capabilities/costs/index.ts'
 import { checkPrices, createPrices } from './capabilities/costs/rate-card.ts'
 import { createBudgets } from './capabilities/costs/section.ts'
 import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
-import { loopErrors, type TurnLimits } from './capabilities/loop/index.ts'
+import { loopErrors } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
 import { noteOperations } from './capabilities/memory/index.ts'
 import { createMemory } from './capabilities/memory/service.ts'
-import type { Models, Provider } from './capabilities/models/index.ts'
+import { type Models, modelErrors } from './capabilities/models/index.ts'
 import { createModels } from './capabilities/models/service.ts'
 import { createObservatory } from './capabilities/observatory/service.ts'
 import { createRealtime } from './capabilities/realtime/service.ts'
 import { createTickets } from './capabilities/realtime/tickets.ts'
 import { createSessions } from './capabilities/sessions/service.ts'
 import { createSystem } from './capabilities/system/service.ts'
-import { type Tool, toolsSection } from './capabilities/tools/index.ts'
-import type { VaultOptions } from './capabilities/vault/index.ts'
+import { toolsSection } from './capabilities/tools/index.ts'
 import { createVault } from './capabilities/vault/service.ts'
 import { createCaller } from './contract/invoke.ts'
-import { type Clock, systemClock } from './kernel/clock.ts'
-import { type CallContext, checkPrincipal, nobody, type Principal } from './kernel/context.ts'
-import { type NewId, newUuid } from './kernel/ids.ts'
+import { systemClock } from './kernel/clock.ts'
+import { type CallContext, type Caller, nobody, principalOf } from './kernel/context.ts'
+import { newUuid } from './kernel/ids.ts'
 import { repeat } from './kernel/repeat.ts'
 import { type Client, createClients } from './runtime-client.ts'
+import { checkRuntimeOptions, type RuntimeOptions, reportToConsole } from './runtime-options.ts'
 import { type Store, type StoreChange, storeErrors } from './stores.ts'
 
 export type { Client } from './runtime-client.ts'
+export type { RuntimeOptions } from './runtime-options.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
 /** Instances that are dead for so long are forgotten. */
 const forgottenAfterMs = 3_600_000
 
-export interface RuntimeOptions {
-  readonly store: Store
-  readonly providers: readonly Provider[]
-  readonly agents: readonly AgentDefinition[]
-  /** Tools that agents made by configuration may name, besides those of `agents`. */
-  readonly tools?: readonly Tool[]
-  /** What `defineSettings` made. */
-  readonly settings?: SettingDefinitions
-  /** How many of a tenant's newest generations stay, besides those that are pinned or in use. @default 1_000 */
-  readonly keepGenerations?: number
-  readonly limits?: Partial<TurnLimits>
-  /** When providers that fail are left alone, and for how long. */
-  readonly breakers?: BreakerOptions
-  /** Who decides approvals: operators only, or also the subject whose turn asks. @default 'operator' */
-  readonly deciders?: 'operator' | 'owner'
-  /** How long `stop` lets tools that run come to their end; model calls are aborted at once. @default 10_000 */
-  readonly stopMs?: number
-  /**
-   * Within this time the turns of an instance that died go on elsewhere: it is dead after two thirds of it without a
-   * sign of life, and others look for its turns three times in it. The same for all on one database. @default 15_000
-   */
-  readonly leaseMs?: number
-  /** The key of the vault. Needed on a database that others can reach; an embedded one keeps a key file beside it. */
-  readonly vault?: VaultOptions
-  /** `mcpConnectors()` of `@keelson/core/mcp`. Without it, nothing connects. */
-  readonly connectors?: ConnectorDriver
-  /** True lets connectors start programs. @default false */
-  readonly allowProcesses?: boolean
-  /** Limits on what model calls may cost. */
-  readonly budgets?: readonly BudgetDefinition[]
-  /** Prices of models whose registration has none, e.g. `genaiPrices()`. @default such prices are unknown */
-  readonly prices?: PriceSource
-  /** Told once per window of each threshold of a budget that is reached. Never throws back. */
-  readonly onBudget?: (crossing: BudgetCrossing) => void
-  readonly clock?: Clock
-  readonly newId?: NewId
-  /** Told of what callers are not: failed model calls, store errors, defects. Never throws back. */
-  readonly onError?: (error: unknown, where: string) => void
-}
-
 export interface Runtime {
-  /** The operations, called as somebody; null is nobody, who may call open operations only. */
-  as(principal: Principal | null, context?: Omit<CallContext, 'principal'>): Client
+  /** The operations, called as somebody, e.g. `as({ subject: user.id })`; null is nobody, who may call open operations only. */
+  as(caller: Caller | null, context?: Omit<CallContext, 'principal'>): Client
   /** Opens the store and goes on with what a dead process left. Done by the first call when it was not done before. */
   start(): Promise<void>
   /** Stops turns at their last commit point, so that the next start goes on with them, and closes the store. */
@@ -117,17 +71,21 @@ const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): read
   return [...new Set([...prefixes, ...named])]
 }
 
-/** Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. */
-export function createRuntime(options: RuntimeOptions): Runtime {
+/**
+ * Wires the capabilities together. Opens nothing: the first call, the first mount or `start` does. Throws for an option
+ * that is not valid.
+ */
+export function createRuntime(given: RuntimeOptions): Runtime {
+  const options = checkRuntimeOptions(given)
   const { store, clock = systemClock, newId = newUuid, deciders = 'operator' } = options
-  const { stopMs = 10_000, leaseMs = 15_000 } = options
+  const { stopMs = 10_000, leaseMs = 15_000, onError = reportToConsole } = options
   const limits = limitsOf(options.limits)
   const allowProcesses = options.allowProcesses === true
   const instance = newId()
 
   const reportError = (error: unknown, where: string) => {
     try {
-      options.onError?.(error, where)
+      onError(error, where)
     } catch {
       // An observer that breaks must not break what it observes.
     }
@@ -333,6 +291,11 @@ export function createRuntime(options: RuntimeOptions): Runtime {
       throw error
     })
     opened = true
+    for (const { id, models: named } of agents.within(emptyContent).all) {
+      const missing = named.filter((model) => models.find(model) === null).join(', ')
+      const message = `no provider is registered for ${missing}; there are: ${models.prefixes.join(', ') || 'none'}`
+      if (missing !== '') reportError(modelErrors.MODEL_UNKNOWN({ message }), `agent ${id}`)
+    }
     // Before any turn goes on: it must find the generation it began with.
     await config.start()
     await breakers.refresh()
@@ -400,8 +363,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   }
 
   return {
-    as: (principal, context) =>
-      clientOf({ ...context, principal: principal === null ? nobody : checkPrincipal(principal) }),
+    as: (caller, context) => clientOf({ ...context, principal: caller === null ? nobody : principalOf(caller) }),
     start,
     stop() {
       stopping ??= close()

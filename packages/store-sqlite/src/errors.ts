@@ -10,7 +10,11 @@ const meanings: Readonly<Record<number, (detail: { cause: unknown }) => KeelsonE
   8: storeErrors.STORE_READ_ONLY,
   11: storeErrors.STORE_DAMAGED,
   13: storeErrors.STORE_FULL,
-  14: storeErrors.STORE_READ_ONLY,
+  14: (detail) =>
+    storeErrors.STORE_READ_ONLY({
+      message: 'the database file cannot be opened; its folder must exist and be writable, and so must the file',
+      ...detail,
+    }),
   26: storeErrors.STORE_DAMAGED,
 }
 

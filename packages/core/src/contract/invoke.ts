@@ -21,8 +21,12 @@ export type Implementation<Ops extends Operations> = {
 
 /** The same operations as a caller sees them: who calls is known, the result is a promise. */
 export type Door<Ops extends Operations> = {
-  readonly [Name in keyof Ops]: (input: InputOf<Ops[Name]>) => Promise<OutputOf<Ops[Name]>>
+  readonly [Name in keyof Ops]: (...input: Given<InputOf<Ops[Name]>>) => Promise<OutputOf<Ops[Name]>>
 }
+
+/** The arguments of a call: none without an input, and one that may be left out where the operation does without. */
+// biome-ignore lint/suspicious/noConfusingVoidType: the input of an operation that takes none
+type Given<Input> = [Input] extends [void] ? [] : undefined extends Input ? [input?: Input] : [input: Input]
 
 /** Throws unless the caller may use the operation. Every call from HTTP or from code passes here. */
 export function authorize({ auth, effect }: Operation, { principal, requestOrigin }: CallContext): void {
@@ -44,7 +48,7 @@ function sameOrigin({ origin, host }: RequestOrigin): boolean {
 export type Ready = () => Promise<void> | undefined
 
 /** Calls any of the operations as somebody. */
-export type Caller = <Input, Output>(
+export type OperationCaller = <Input, Output>(
   context: CallContext,
   operation: Operation<Input, Output>,
   input: Input,
@@ -53,7 +57,7 @@ export type Caller = <Input, Output>(
 /** Makes the function that calls the operations by what they are, for callers that know no client. */
 export function createCaller(
   ...capabilities: readonly (readonly [Operations, Readonly<Record<string, unknown>>])[]
-): Caller {
+): OperationCaller {
   const implementations = new Map<Operation, (context: CallContext, input: unknown) => unknown>()
   for (const [operations, implementation] of capabilities) {
     for (const [name, each] of Object.entries(operations)) {

@@ -1,5 +1,6 @@
 import type { Principal } from '../kernel/context.ts'
 import { createDispatcher, type DispatchContext, type Dispatcher } from './dispatch.ts'
+import { mountErrors } from './mount-errors.ts'
 import type { Mount, MountRules } from './surface.ts'
 
 /** What is used of a runtime. */
@@ -26,11 +27,20 @@ export interface Mounted<Client> {
   report(error: unknown, where: string): void
 }
 
-/** The surfaces of a runtime, ready for an adapter. Starts nothing. Throws when mounts are not valid or in conflict. */
+/**
+ * The surfaces of a runtime, ready for an adapter. Starts nothing. Throws `MOUNT_INVALID` or `MOUNT_CONFLICT`; reports
+ * `MOUNT_CLOSED`.
+ */
 export function mountRuntime<Client, Native>(
   runtime: HostRuntime<Client>,
   { mounts, authenticate, resolve, allowProcesses }: MountOptions<Client, Native>,
 ): Mounted<Client> {
+  if (typeof runtime?.as !== 'function') {
+    throw mountErrors.MOUNT_INVALID({ message: 'what is mounted is a runtime, as createRuntime makes one' })
+  }
+  if (!Array.isArray(mounts)) {
+    throw mountErrors.MOUNT_INVALID({ message: 'mounts must be a list of { prefix, surface }' })
+  }
   const report = (error: unknown, where: string): void => {
     try {
       runtime.reportError?.(error, where)
@@ -47,5 +57,9 @@ export function mountRuntime<Client, Native>(
     start: async () => runtime.start?.(),
     onError: (error, { method, path, surface }) => report(error, `${method} ${path} (${surface})`),
   })
+  for (const { prefix, surface } of authenticate ? [] : mounts.filter((mount) => mount.surface.closed)) {
+    const message = `nobody gets in at "${prefix}": surface "${surface.id}" was given no secret, and there is no authenticate`
+    report(mountErrors.MOUNT_CLOSED({ message }), 'mount')
+  }
   return { dispatcher, report }
 }

@@ -83,6 +83,11 @@ export const routesOf = <Client>(
     }))
 
 function mountSurface<Client>({ prefix, surface, exclusive = false }: Mount<Client>): MountedSurface<Client> {
+  if (typeof prefix !== 'string' || !Array.isArray(surface?.routes)) {
+    throw mountErrors.MOUNT_INVALID({
+      message: 'a mount has a prefix and a surface, e.g. { prefix: "/ai", surface: roboticus({ apiKey }) }',
+    })
+  }
   const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
   if (bare !== '' && !/^(?:\/[\w~-][\w.~-]*)+$/.test(bare)) {
     throw mountErrors.MOUNT_INVALID({

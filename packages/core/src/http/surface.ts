@@ -85,6 +85,8 @@ export interface Surface<Client> {
    * one that asks for one, callers prove themselves to that one instead.
    */
   readonly unprotected?: boolean
+  /** True when `authenticate` lets nobody in, since no secret was configured: the host has to say who calls. */
+  readonly closed?: boolean
   /** Refuses a request whoever sends it, by throwing: e.g. one that a foreign page had the browser send. Asked first. */
   admit?(request: HttpRequest): void | Promise<void>
   /**

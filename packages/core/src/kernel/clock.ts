@@ -2,15 +2,18 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
-  /** Calls `run` once after `ms` milliseconds and returns what cancels it. Never keeps the process alive. */
-  after(ms: number, run: () => void): () => void
+  /**
+   * Calls `run` once after `ms` milliseconds and returns what cancels it. Keeps the process alive only with `keepAlive`:
+   * for what somebody waits for who has nothing else to do.
+   */
+  after(ms: number, run: () => void, options?: { readonly keepAlive?: boolean }): () => void
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  after(ms, run) {
+  after(ms, run, { keepAlive = false } = {}) {
     const timer = setTimeout(run, ms)
-    timer.unref?.()
+    if (!keepAlive) timer.unref?.()
     return () => clearTimeout(timer)
   },
 }

@@ -12,6 +12,22 @@ export interface Principal {
   readonly ambient: boolean
 }
 
+/** The tenant of systems that know only one. */
+export const defaultTenant = 'default'
+
+/** Who calls, as code says it: all but the subject may be left out. */
+export interface Caller extends Pick<Principal, 'subject'>, Partial<Principal> {
+  readonly subject: string
+  /** @default 'default', the tenant of systems that know only one */
+  readonly tenant?: string
+  /** @default none: reaches their own rows */
+  readonly roles?: readonly string[]
+  /** @default 'code' */
+  readonly via?: string
+  /** @default false */
+  readonly ambient?: boolean
+}
+
 /** To whom a new row belongs. */
 export interface Owner {
   readonly tenant: string
@@ -41,17 +57,24 @@ export interface CallContext {
 const principalErrors = defineErrors({
   PRINCIPAL_INVALID: {
     kind: 'unauthenticated',
-    message: 'a principal needs tenant, subject and via as texts that are not empty, and roles as a list',
+    message:
+      'a principal needs a subject, and where they are given tenant and via, as texts that are not empty, and roles as a list',
   },
 })
 
-/** A principal without these would reach more than its own rows; a host in plain JavaScript may make one. */
-export function checkPrincipal(principal: Principal): Principal {
+/**
+ * The caller with what was left out. One whose tenant or subject is there and no text would reach more than their own
+ * rows, or those of somebody else: what is there is never replaced.
+ */
+export function principalOf(caller: Caller): Principal {
+  const principal: Principal = { tenant: defaultTenant, roles: [], via: 'code', ambient: false, ...caller }
   const { tenant, subject, roles, via } = principal
-  const named = [tenant, subject, via].every((name) => typeof name === 'string' && name !== '')
+  const named = isName(tenant) && isName(subject) && isName(via)
   if (named && Array.isArray(roles)) return principal
   throw principalErrors.PRINCIPAL_INVALID()
 }
+
+const isName = (name: unknown): boolean => typeof name === 'string' && name !== ''
 
 export const isOperator = (principal: Principal): boolean => principal.roles.includes('operator')
 
@@ -61,9 +84,6 @@ export const reachOf = (principal: Principal): Reach => ({
   tenant: principal.tenant,
   subject: isOperator(principal) ? null : principal.subject,
 })
-
-/** The tenant of systems that know only one. */
-export const defaultTenant = 'default'
 
 /** Single-owner systems know one person: the operator of the default tenant. */
 export const singleOwner = (via: string, ambient = false): Principal => ({

@@ -11,6 +11,34 @@ import { ann, type RouteInput, testSurface } from './surfaces.ts'
 
 const runtime = { as: (principal: unknown) => principal }
 
+it.each<[string, boolean, object, number]>([
+  ['is told of', true, {}, 1],
+  ['is nothing to tell of where the host says who calls', true, { authenticate: () => ann }, 0],
+  ['is nothing to tell of where it checks a secret', false, {}, 0],
+])('a surface that lets nobody in by itself %s', (_, closed, options, times) => {
+  const reportError = vi.fn<(error: unknown, where: string) => void>()
+  const surface = { ...testSurface('one', []), closed }
+  createFetchHandler({ ...runtime, reportError }, { mounts: [{ prefix: '/ai', surface }], ...options })
+  expect(reportError).toHaveBeenCalledTimes(times)
+  if (times === 1) expect(reportError.mock.calls[0]?.[0]).toMatchObject({ code: 'MOUNT_CLOSED' })
+})
+
+it.each<[string, unknown, object, string]>([
+  ['what is no runtime', {}, { mounts: [] }, 'a runtime'],
+  ['mounts that are no list', runtime, {}, 'a list'],
+  [
+    'a surface that was not called',
+    runtime,
+    { mounts: [{ prefix: '/ai', surface: () => {} }] },
+    'roboticus({ apiKey })',
+  ],
+  ['a mount without a prefix', runtime, { mounts: [{ surface: testSurface('one', []) }] }, 'prefix'],
+])('%s is refused, with what is meant', (_, host, options, message) => {
+  expect(() => createFetchHandler(host as never, options as never)).toThrow(
+    expect.objectContaining({ code: 'MOUNT_INVALID', message: expect.stringContaining(message) }),
+  )
+})
+
 const handlerOf = (
   routes: readonly RouteInput[],
   options: Partial<FetchOptions<unknown>> = {},

@@ -76,6 +76,7 @@ describe('a principal that a host made wrong', () => {
     ['has no subject', { ...good, subject: null }],
     ['has an empty tenant', { ...good, tenant: '' }],
     ['has its roles in a text', { ...good, roles: 'non-operator' }],
+    ['has a tenant that is undefined', { subject: 's', tenant: undefined }],
     ['is empty', {}],
   ])('reaches nothing when it %s', async (_, principal) => {
     await using runtime = await createTestRuntime({ agents: [keeper], model: scriptedModel([]) })

@@ -124,6 +124,7 @@ describe('the password', () => {
     ['an address that others reach, without a password', { bindHost: '0.0.0.0' }],
     ['an origin with a path', { origins: ['https://app.example/x'] }],
     ['an origin that is none', { origins: ['app.example'] }],
+    ['a misspelt option', { pasword: 'secret' } as MycelosOptions],
   ])('%s is refused as an option', (_, options) => {
     expect(() => mycelos(options)).toThrowError(expect.objectContaining({ code: 'SURFACE_OPTIONS_INVALID' }))
     expect(() => mycelos({ bindHost: '0.0.0.0', allowUnprotected: true })).not.toThrow()

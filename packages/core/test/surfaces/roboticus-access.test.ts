@@ -51,6 +51,15 @@ describe('the key', () => {
   })
 })
 
+test.each<[string, object, string]>([
+  ['misspelt', { apikey: 'secret' }, 'there is no option "apikey"; there are: agent, apiKey'],
+  ['an authority that is none', { authority: 'admin' }, 'authority must be one of creator'],
+  ['a scope mode that is none', { scopeMode: 'user' }, 'scopeMode'],
+  ['a rule for nicknames that is none', { nicknames: 'none' }, 'nicknames'],
+])('an option that is %s is refused by its name', (_, options, message) => {
+  expect(() => roboticus(options as RoboticusOptions)).toThrow(message)
+})
+
 describe('without a key', () => {
   test.each<[string, RoboticusOptions]>([
     ['by default', {}],

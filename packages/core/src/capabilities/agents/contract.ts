@@ -14,10 +14,12 @@ export const agentErrors = defineErrors({
 })
 
 export const agentOperations = {
+  /** One agent, as the active configuration has it. */
   get: operation<{ id: string }, Agent>({
     auth: 'caller',
     effect: 'read',
     errors: ['AGENT_NOT_FOUND', 'AGENT_DISABLED'],
   }),
+  /** Those that can be used, the code's first. */
   list: operation<void, readonly Agent[]>({ auth: 'caller', effect: 'read', errors: [] }),
 }

@@ -29,11 +29,14 @@ export function defineAgent(definition: AgentDefinition): Agent {
   if (typeof definition.id !== 'string' || !/^[\w.-]{1,128}$/.test(definition.id))
     throw invalid('the id takes letters, digits, "_", "-" and ".", at most 128')
   if (typeof definition.instructions !== 'string') throw invalid('it needs instructions')
-  if (!Array.isArray(definition.models) || definition.models.length === 0) throw invalid('it needs at least one model')
+  if (!Array.isArray(definition.models) || definition.models.length === 0) {
+    throw invalid("models must be a list of at least one, e.g. ['openai/gpt-5-mini']")
+  }
   for (const model of definition.models) {
     if (!modelId.test(model)) throw invalid(`model ${JSON.stringify(model)} is not of the form provider/model`)
   }
   const tools = definition.tools ?? []
+  if (!Array.isArray(tools)) throw invalid('tools must be a list of what defineTool made')
   const names = new Set<string>()
   for (const { check, name } of tools) {
     if (typeof check !== 'function') throw invalid(`tool ${JSON.stringify(name)} was not made by defineTool`)

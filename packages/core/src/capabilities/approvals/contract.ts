@@ -1,7 +1,7 @@
 import { operation } from '../../contract/operation.ts'
 import { defineErrors } from '../../kernel/errors.ts'
-import type { Window } from '../../kernel/pages.ts'
-import type { Approval, ApprovalStatus } from './store.ts'
+import type { Page } from '../../kernel/pages.ts'
+import type { Approval, ApprovalFilter } from './store.ts'
 
 export const approvalErrors = defineErrors({
   APPROVAL_NOT_FOUND: { kind: 'not_found', message: 'no such approval' },
@@ -17,14 +17,16 @@ export interface DecideApproval {
 }
 
 export const approvalOperations = {
+  /** One approval within reach: tool, exact arguments, who asks and until when. */
   get: operation<{ id: string }, Approval>({ auth: 'caller', effect: 'read', errors: ['APPROVAL_NOT_FOUND'] }),
-  /** Oldest first. */
-  list: operation<Window & { readonly status?: ApprovalStatus; readonly turn?: string }, Approval[]>({
+  /** Those within reach, oldest first. */
+  list: operation<(Page & ApprovalFilter) | undefined, Approval[]>({
     auth: 'caller',
     effect: 'read',
     errors: [],
   }),
-  count: operation<{ readonly status?: ApprovalStatus; readonly turn?: string }, number>({
+  /** How many there are. */
+  count: operation<ApprovalFilter | undefined, number>({
     auth: 'caller',
     effect: 'read',
     errors: [],

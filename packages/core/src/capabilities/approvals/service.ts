@@ -1,6 +1,7 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { isOperator, reachOf } from '../../kernel/context.ts'
+import { paged } from '../../kernel/pages.ts'
 import { approvalErrors, type approvalOperations } from './contract.ts'
 import type { Approval, ApprovalStore } from './store.ts'
 
@@ -58,14 +59,15 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
       return approval
     },
 
-    async list({ principal }, { limit, offset, ...filter }) {
+    async list({ principal }, input) {
+      const { window, filter } = paged(input)
       await expire().catch((error) => report(error, 'approval'))
-      return await store.list(reachOf(principal), { limit, offset }, filter)
+      return await store.list(reachOf(principal), window, filter)
     },
 
     async count({ principal }, filter) {
       await expire().catch((error) => report(error, 'approval'))
-      return await store.count(reachOf(principal), filter)
+      return await store.count(reachOf(principal), filter ?? {})
     },
 
     async decide({ principal }, { id, decision, decidedBy = principal.subject }) {

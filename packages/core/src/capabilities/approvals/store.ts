@@ -40,23 +40,24 @@ export const refusedCalls = {
   expired: 'nobody approved this call in time',
 } as const
 
+export interface ApprovalFilter {
+  readonly status?: ApprovalStatus
+  /** Id of a turn. */
+  readonly turn?: string
+}
+
 /** Approvals are made by the loop's commit; here they are read and decided. */
 export interface ApprovalStore {
   get(reach: Reach, id: string): Promise<Approval | null>
 
   /** Oldest first; what a turn asked at one moment in the order in which it asked. */
-  list(
-    reach: Reach,
-    window: Window,
-    filter?: { readonly status?: ApprovalStatus; readonly turn?: string },
-  ): Promise<Approval[]>
+  list(reach: Reach, window: Window, filter?: ApprovalFilter): Promise<Approval[]>
 
-  count(reach: Reach, filter?: { readonly status?: ApprovalStatus; readonly turn?: string }): Promise<number>
+  count(reach: Reach, filter?: ApprovalFilter): Promise<number>
 
   /**
    * Decides a pending approval that has not expired; the call of a denied one ends as `denied`, with the text of
-   * `refusedCalls`, unless its turn waits for it.
-   * Atomic: of deciders that race exactly one gets the row, the others null.
+   * `refusedCalls`, unless its turn waits for it. Atomic: of deciders that race exactly one gets the row, the others null.
    */
   decide(reach: Reach, id: string, decision: ApprovalDecision): Promise<Approval | null>
 

@@ -117,12 +117,15 @@ export const configOperations = {
   }),
   /** Makes the content of an earlier generation active again, by the numbering that was chosen. */
   rollback: operation<RollBack, ConfigChanged>({ ...write, errors: [...changeErrors, 'GENERATION_NOT_FOUND'] }),
+  /** What is active now, with its content. */
   active: operation<void, GenerationContent>({ ...read, errors: ['CONFIG_TOO_NEW'] }),
+  /** One generation with its content. */
   get: operation<{ generation: number }, GenerationContent>({
     ...read,
     errors: ['GENERATION_NOT_FOUND', 'CONFIG_TOO_NEW'],
   }),
-  list: operation<{ limit: number; before?: number }, GenerationList>({ ...read, errors: [] }),
+  /** Generations before a number, newest first; at most `limit`, 50 by default. */
+  list: operation<{ limit?: number; before?: number } | undefined, GenerationList>({ ...read, errors: [] }),
   /** By section and id. */
   diff: operation<{ from: number; to: number }, readonly ConfigDifference[]>({
     ...read,
@@ -130,6 +133,7 @@ export const configOperations = {
   }),
   /** Keeps a generation for good. */
   pin: operation<{ generation: number }, Generation>({ ...write, errors: ['GENERATION_NOT_FOUND'] }),
+  /** Lets a generation be pruned like any other. */
   unpin: operation<{ generation: number }, Generation>({ ...write, errors: ['GENERATION_NOT_FOUND'] }),
   /** What is wrong with a patch, without changing anything. */
   check: operation<{ patch: ConfigPatch }, readonly ConfigProblem[]>({
@@ -165,6 +169,7 @@ export interface SetSettings extends ChangeNote {
 }
 
 export const settingOperations = {
+  /** One setting, of a secret its mask. */
   get: operation<{ key: string }, SettingState>({ ...read, errors: ['SETTING_UNKNOWN'] }),
   /** In the order of their definition. */
   list: operation<void, readonly SettingState[]>({ ...read, errors: [] }),
@@ -191,6 +196,7 @@ export const providerKeyEntry = (provider: string): string => `${provider}_api_k
 export const providerKeyOperations = {
   /** The providers with a key in the vault. */
   list: operation<void, readonly string[]>({ ...read, errors: [] }),
+  /** Calls of the tenant use it from the next one on. */
   set: operation<{ provider: string; key: string }, void>({
     ...write,
     errors: ['PROVIDER_NOT_FOUND', 'PROVIDER_KEY_INVALID', ...vaultFailures],

@@ -254,7 +254,8 @@ export function createConfig({ store, sections, clock, keep, activated, report }
       return await contentOf(tenant, generation, (await pointers.of(tenant)).active)
     },
 
-    async list({ principal: { tenant } }, { limit, before }) {
+    async list({ principal: { tenant } }, input) {
+      const { limit = 50, before } = input ?? {}
       const range = { limit: Math.min(limit, largestPage), ...(before === undefined ? {} : { before }) }
       const [generations, head] = await Promise.all([store.list(tenant, range), store.head(tenant)])
       return { active: head?.active ?? 0, generations }

@@ -103,6 +103,7 @@ const defining = [
 export const connectorOperations = {
   /** Oldest first, those of the code before all others. */
   list: operation<void, Connector[]>({ ...read, errors: ['CONNECTORS_UNAVAILABLE'] }),
+  /** One connector by its name. */
   get: operation<{ readonly name: string }, Connector>({ ...read, errors: named }),
   /** Begins to connect, and does not wait for it. */
   add: operation<AddConnector, Connector>({
@@ -120,9 +121,10 @@ export const connectorOperations = {
   start: operation<{ readonly name: string }, Connector>({ ...write, errors: connecting }),
   /** Ends the connection on this instance until it is started again, here or by a restart of the process. */
   stop: operation<{ readonly name: string }, Connector>({ ...write, errors: named }),
+  /** Ends the connection and makes it anew. */
   restart: operation<{ readonly name: string }, Connector>({ ...write, errors: connecting }),
   /** Asks the server for its tools. */
   test: operation<{ readonly name: string }, ConnectorTest>({ ...write, errors: connecting }),
   /** The tools of one connector, or of all that are enabled. One that cannot be connected to is an error, not an empty list. */
-  tools: operation<{ readonly name?: string }, ConnectorTool[]>({ ...read, errors: connecting }),
+  tools: operation<{ readonly name?: string } | undefined, ConnectorTool[]>({ ...read, errors: connecting }),
 }

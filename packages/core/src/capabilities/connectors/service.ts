@@ -193,7 +193,8 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
       return { toolCount: tools.length, durationMs: Math.max(0, clock.now() - startedAt) }
     },
 
-    async tools({ principal }, { name }) {
+    async tools({ principal }, input) {
+      const name = input?.name
       const links =
         name === undefined
           ? (await present().of(principal.tenant)).links.filter(({ definition }) => definition.enabled !== false)

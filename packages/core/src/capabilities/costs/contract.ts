@@ -1,5 +1,5 @@
 import { operation } from '../../contract/operation.ts'
-import type { Window } from '../../kernel/pages.ts'
+import type { Page } from '../../kernel/pages.ts'
 import type { BudgetPeriod, BudgetScope } from './budget.ts'
 import type { CostReportRow, EntryFilter, Grouping, LedgerEntry } from './store.ts'
 
@@ -41,7 +41,7 @@ export const costOperations = {
   /** Sums from the roll-ups: operators of their tenant, others of their own calls. Dearest first. */
   report: operation<CostReport, CostReportRow[]>({ ...read, errors: ['REPORT_INVALID'] }),
   /** The ledger, newest first. */
-  entries: operation<Window & EntryFilter, LedgerEntry[]>(read),
+  entries: operation<(Page & EntryFilter) | undefined, LedgerEntry[]>(read),
   /** Current windows: operators see those of their tenant, others those that are theirs alone. At most 1,000. */
   budgets: operation<void, BudgetState[]>(read),
 }

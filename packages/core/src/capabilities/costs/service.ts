@@ -1,6 +1,7 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { type Principal, reachOf } from '../../kernel/context.ts'
+import { paged } from '../../kernel/pages.ts'
 import type { ChargeCall } from '../models/index.ts'
 import { type Accounting, type EndedCall, released } from './accounting.ts'
 import { type Budget, type BudgetCrossing, type CallSubject, exhausted, windowOf } from './budget.ts'
@@ -103,8 +104,10 @@ export function createCosts(dependencies: CostsDependencies): Costs {
       return store.report(reachOf(principal), { ...hours, groupBy, limit })
     },
 
-    entries: ({ principal }, { limit, offset, ...filter }) =>
-      store.entries(reachOf(principal), { limit, offset }, filter),
+    entries({ principal }, input) {
+      const { window, filter } = paged(input)
+      return store.entries(reachOf(principal), window, filter)
+    },
 
     async budgets({ principal }) {
       const at = clock.now()

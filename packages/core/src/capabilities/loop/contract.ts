@@ -18,12 +18,12 @@ export type BeforeQueue = (waiting: WaitingTurn) => 'approve' | 'deny' | 'cancel
 
 export interface RunOptions {
   /** Id of the session to go on with. @default a new session */
-  readonly session?: string
+  readonly session?: string | undefined
   /** Instead of a session: goes on in the caller's active session of this agent and scope, opened if there is none. */
-  readonly scope?: string
+  readonly scope?: string | undefined
   readonly message: string | readonly Part[]
   /** The same key again is the same turn: it is followed, not run twice. */
-  readonly idempotencyKey?: string
+  readonly idempotencyKey?: string | undefined
   /** What to do while the session answers another message. @default 'wait' */
   readonly whenBusy?: 'wait' | 'refuse'
   /** What to do with a message to an archived or expired session. @default 'refuse' */

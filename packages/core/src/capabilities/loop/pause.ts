@@ -11,10 +11,12 @@ export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
       cancel()
       reject(signal.reason)
     }
-    const cancel = clock.after(ms, () => {
+    const rested = () => {
       signal.removeEventListener('abort', aborted)
       resolve()
-    })
+    }
+    // A script that awaits its turn would end here, between two attempts.
+    const cancel = clock.after(ms, rested, { keepAlive: true })
     signal.addEventListener('abort', aborted, { once: true })
   })
 }

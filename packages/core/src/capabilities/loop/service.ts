@@ -1,12 +1,12 @@
 import { hash as sha256 } from 'node:crypto'
-import type { Implementation } from '../../contract/invoke.ts'
+import { authorize, type Implementation } from '../../contract/invoke.ts'
 import { type CallContext, isOperator, type Owner, type Principal, reachOf } from '../../kernel/context.ts'
 import { utf8Length } from '../../kernel/text.ts'
 import type { Budget } from '../costs/index.ts'
 import { type Part, sessionErrors, type Turn } from '../sessions/index.ts'
 import { takeAsDecision } from './before-queue.ts'
 import { needsOf } from './context.ts'
-import type { RunOptions, turnOperations } from './contract.ts'
+import { type RunOptions, turnOperations } from './contract.ts'
 import type { LoopDependencies } from './dependencies.ts'
 import { loopErrors } from './errors.ts'
 import { HistoryCache } from './history.ts'
@@ -174,11 +174,14 @@ export function createLoop(dependencies: LoopDependencies): Loop {
     outputOf(agents.within(await config.at(tenant, generation)).find(agent), outcome)
 
   const handle = (context: CallContext, accepted: Promise<AcceptedTurn>) =>
-    new TurnHandle(
-      accepted,
-      (turn, after, signal) => realtime.follow(reachOf(context.principal), turn, after, signal),
+    new TurnHandle(accepted, {
+      follow: (turn, after, signal) => realtime.follow(reachOf(context.principal), turn, after, signal),
+      async cancel(id) {
+        authorize(turnOperations.cancel, context)
+        return await cancel(context, { id })
+      },
       readOutput,
-    )
+    })
 
   async function attach(context: CallContext, id: string): Promise<AcceptedTurn> {
     const starting = ready()

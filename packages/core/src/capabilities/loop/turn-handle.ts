@@ -42,8 +42,12 @@ export interface AcceptedTurn {
   readonly after?: number
 }
 
-type Follow = (turn: string, after: number, signal?: AbortSignal) => AsyncIterable<TurnEvent>
-type ReadOutput = (turn: Turn, outcome: TurnOutcome) => Promise<unknown>
+/** What a handle reaches the runtime by, as its caller. */
+export interface TurnAccess {
+  follow(turn: string, after: number, signal?: AbortSignal): AsyncIterable<TurnEvent>
+  cancel(turn: string): Promise<Turn>
+  readOutput(turn: Turn, outcome: TurnOutcome): Promise<unknown>
+}
 
 /**
  * A turn from the caller's side. Iterate it for its events, await `result` for its answer, or both; it runs whether or
@@ -51,16 +55,14 @@ type ReadOutput = (turn: Turn, outcome: TurnOutcome) => Promise<unknown>
  */
 export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
   readonly #accepted: Promise<AcceptedTurn>
-  readonly #follow: Follow
-  readonly #readOutput: ReadOutput
+  readonly #access: TurnAccess
   #outcome: Promise<TurnOutcome> | undefined
   #result: Promise<TurnOutcome> | undefined
 
-  constructor(accepted: Promise<AcceptedTurn>, follow: Follow, readOutput: ReadOutput) {
+  constructor(accepted: Promise<AcceptedTurn>, access: TurnAccess) {
     // A caller that only wants the result need not look here.
     this.#accepted = handled(accepted)
-    this.#follow = follow
-    this.#readOutput = readOutput
+    this.#access = access
   }
 
   /** The turn as it was stored. Rejects when it was not accepted. */
@@ -90,7 +92,13 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
       }
     }
     // It runs elsewhere, or was left before its end and goes on in a while.
-    yield* this.#follow(turn.id, position, signal)
+    yield* this.#access.follow(turn.id, position, signal)
+  }
+
+  /** Stops it, wherever it runs; changes nothing when it has ended. A reader that goes away does not. */
+  async cancel(): Promise<Turn> {
+    const { turn } = await this.#accepted
+    return await this.#access.cancel(turn.id)
   }
 
   /** What came of it, whatever that is. Rejects only when the turn was not accepted or cannot be followed here. */
@@ -117,7 +125,7 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
 
   async #parse(): Promise<Output> {
     const [{ turn }, outcome] = await Promise.all([this.#accepted, this.result])
-    return (await this.#readOutput(turn, outcome)) as Output
+    return (await this.#access.readOutput(turn, outcome)) as Output
   }
 
   async #answer(): Promise<TurnOutcome> {
@@ -190,7 +198,7 @@ export class TurnHandle<Output = unknown> implements AsyncIterable<TurnEvent> {
       }
     }
     if (live?.first === 0) await live.each(0, note)
-    if (!paused) for await (const event of this.#follow(turn.id, position)) note(event)
+    if (!paused) for await (const event of this.#access.follow(turn.id, position)) note(event)
     return outcome
   }
 }

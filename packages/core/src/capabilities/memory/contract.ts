@@ -1,6 +1,6 @@
 import { operation } from '../../contract/operation.ts'
 import { defineErrors } from '../../kernel/errors.ts'
-import type { Window } from '../../kernel/pages.ts'
+import type { Page } from '../../kernel/pages.ts'
 import type { Note, NoteSummary, Topic } from './note.ts'
 import type { NoteFilter, NotePatch } from './store.ts'
 
@@ -42,19 +42,18 @@ export interface CreateNote {
   readonly timeZone?: string
 }
 
-export interface SearchNotes extends NoteFilter {
+/** `limit` is 1,000 at most. */
+export interface SearchNotes extends NoteFilter, Page {
   readonly query: string
-  /** At most 1,000. @default 50 */
-  readonly limit?: number
-  /** @default 0 */
-  readonly offset?: number
 }
 
 const read = { auth: 'caller', effect: 'read' } as const
 const write = { auth: 'caller', effect: 'write' } as const
 
 export const noteOperations = {
+  /** Stores a note of the caller's own. */
   create: operation<CreateNote, Note>({ ...write, errors: ['NOTE_INVALID', 'NOTE_TOO_LARGE', 'NOTE_PATH_INVALID'] }),
+  /** One note, with its content. */
   get: operation<NoteKey, Note>({ ...read, errors: ['NOTE_NOT_FOUND', 'NOTE_PATH_INVALID'] }),
   /** Fields left out stay as they are; the path stays in any case. */
   update: operation<NoteKey & NotePatch, Note>({
@@ -64,9 +63,9 @@ export const noteOperations = {
   /** Sets the status `archived`: found by search, not recalled into turns. */
   archive: operation<NoteKey, Note>({ ...write, errors: ['NOTE_NOT_FOUND', 'NOTE_PATH_INVALID'] }),
   /** Last edited first, then those never edited, newest first. At most 1,000. */
-  list: operation<Window & NoteFilter, NoteSummary[]>({ ...read, errors: [] }),
+  list: operation<(Page & NoteFilter) | undefined, NoteSummary[]>({ ...read, errors: [] }),
   /** Topics that are not archived, by title. At most 1,000. */
-  topics: operation<Window, Topic[]>({ ...read, errors: [] }),
+  topics: operation<Page | undefined, Topic[]>({ ...read, errors: [] }),
   /**
    * Notes with every word of the query in title, content or tags, each as a word or its beginning, best first; when there
    * is none, those whose title, path or tags contain the query, last edited first. Nothing in a query is an operator.

@@ -2,7 +2,7 @@ import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { isOperator, type Owner, ownerOf, type Principal, type Reach, reachOf } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
-import type { Window } from '../../kernel/pages.ts'
+import { paged, type Window } from '../../kernel/pages.ts'
 import { foldText, searchWords } from '../../kernel/search-words.ts'
 import { checkFields } from './check-note.ts'
 import { type CreateNote, type NoteKey, noteErrors, type noteOperations } from './contract.ts'
@@ -15,7 +15,6 @@ import type { MemoryStore, NewNote, NoteFilter, NotePatch } from './store.ts'
 const longestQuery = 1_024
 const mostQueryWords = 32
 const mostListed = 1_000
-const searchLimit = 50
 const defaultRecallTokens = 1_000
 
 export interface MemoryDependencies {
@@ -72,14 +71,17 @@ export function createMemory({ store, clock, newId }: MemoryDependencies): Memor
 
       archive: ({ principal }, key) => change(principal, key, { status: 'archived' }),
 
-      list: ({ principal }, { limit, offset, ...filter }) =>
-        store.notes(reachOf(principal), bounded({ limit, offset }), filterOf(filter)),
+      list({ principal }, input) {
+        const { window, filter } = paged(input)
+        return store.notes(reachOf(principal), bounded(window), filterOf(filter))
+      },
 
-      topics: ({ principal }, window) => store.topics(reachOf(principal), bounded(window)),
+      topics: ({ principal }, page) => store.topics(reachOf(principal), bounded(paged(page).window)),
 
-      async search({ principal }, { query, limit = searchLimit, offset = 0, ...rest }) {
+      async search({ principal }, { query, ...input }) {
         if (typeof query !== 'string' || query.length > longestQuery) throw noteErrors.NOTE_QUERY_INVALID()
-        const [reach, window, filter] = [reachOf(principal), bounded({ limit, offset }), filterOf(rest)]
+        const { window: wanted, filter: given } = paged(input)
+        const [reach, window, filter] = [reachOf(principal), bounded(wanted), filterOf(given)]
         const words = new Set(searchWords(query).slice(0, mostQueryWords))
         if (words.size > 0) {
           const terms = [...words].map((word) => ({ word, prefix: true }))

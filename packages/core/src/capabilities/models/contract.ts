@@ -1,6 +1,6 @@
 import { operation } from '../../contract/operation.ts'
 import { defineErrors } from '../../kernel/errors.ts'
-import type { Window } from '../../kernel/pages.ts'
+import type { Page } from '../../kernel/pages.ts'
 import type { TurnSelection, Usage } from '../sessions/index.ts'
 import type { CapacityUse } from './capacity.ts'
 import type {
@@ -108,9 +108,9 @@ export const modelOperations = {
   /** A model by its id, with the defaults of one that is not known further. */
   get: operation<{ id: string }, RegisteredModel>({ ...read, errors: ['MODEL_UNKNOWN'] }),
   /** Asks every provider, or the named one (in any case), all at once and for at most 8 seconds. Fails for none of them. */
-  available: operation<{ provider?: string | undefined }, readonly ProviderOffer[]>(read),
+  available: operation<{ provider?: string | undefined } | undefined, readonly ProviderOffer[]>(read),
   /** What chose the model of each turn within reach, newest first. */
-  selections: operation<Window, readonly TurnSelection[]>(read),
+  selections: operation<Page | undefined, readonly TurnSelection[]>(read),
   /** What was used of each provider's capacity in the last minute, on this instance. */
   capacity: operation<void, readonly CapacityUse[]>(read),
   /** One call outside any turn, e.g. to name a session. Stored in the ledger alone; budgets limit it. */

@@ -1,6 +1,7 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { reachOf } from '../../kernel/context.ts'
+import { paged } from '../../kernel/pages.ts'
 import type { Selection, SessionStore } from '../sessions/index.ts'
 import { offerOf } from './available.ts'
 import { CapacityMeter } from './capacity.ts'
@@ -120,7 +121,8 @@ export function createModels({ providers, gate, charge, sessions, clock, keyOf }
       return registeredOf(model, !known.has(id) && discovery.infoOf(id) !== undefined)
     },
 
-    async available({ principal: { tenant }, signal }, { provider: wanted }) {
+    async available({ principal: { tenant }, signal }, input) {
+      const wanted = input?.provider
       const asked = providers.filter(
         ({ id }) => id !== '*' && (wanted === undefined || id.toLowerCase() === wanted.toLowerCase()),
       )
@@ -133,7 +135,7 @@ export function createModels({ providers, gate, charge, sessions, clock, keyOf }
       )
     },
 
-    selections: ({ principal }, { limit, offset }) => sessions.selections(reachOf(principal), { limit, offset }),
+    selections: ({ principal }, page) => sessions.selections(reachOf(principal), paged(page).window),
 
     capacity: () => prefixes.map((prefix) => meter.use(prefix, byId.get(prefix)?.capacity ?? {})),
 

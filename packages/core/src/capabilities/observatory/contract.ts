@@ -51,6 +51,8 @@ export interface TurnContext {
 const read = { auth: 'caller', effect: 'read', errors: ['TURN_NOT_FOUND'] } as const
 
 export const observatoryOperations = {
+  /** A turn's steps, tool calls, context, selection and attempts. */
   turn: operation<{ id: string }, TurnReport>(read),
+  /** How its context fills the model's window. */
   context: operation<{ id: string }, TurnContext>(read),
 }

@@ -1,7 +1,7 @@
 import { operation } from '../../contract/operation.ts'
 import { defineErrors } from '../../kernel/errors.ts'
 import type { JsonObject } from '../../kernel/json.ts'
-import type { Window } from '../../kernel/pages.ts'
+import type { Page } from '../../kernel/pages.ts'
 import type { Message, Part, Role, Session } from './session.ts'
 import type { SessionFilter, SessionPatch } from './store.ts'
 import type { SpokenPage, ToolCall, Turn } from './turn.ts'
@@ -24,28 +24,32 @@ export interface CreateSession {
   readonly metadata?: JsonObject | null
 }
 
-export interface ListSessions extends Window, SessionFilter {}
+export interface ListSessions extends Page, SessionFilter {}
 
 const read = { auth: 'caller', effect: 'read', errors: [] } as const
 const write = { auth: 'caller', effect: 'write', errors: ['SESSION_NOT_FOUND'] } as const
 
 export const sessionOperations = {
+  /** Begins a session without a message. `run` without a session does the same by itself. */
   create: operation<CreateSession, Session>({ ...write, errors: ['SESSION_INVALID', 'SESSION_EXISTS'] }),
   /** The active session of an agent and scope, made if there is none. */
   open: operation<{ agent: string; scope: string }, Session>({ ...write, errors: ['SESSION_INVALID'] }),
+  /** One session within reach. */
   get: operation<{ id: string }, Session>({ ...read, errors: ['SESSION_NOT_FOUND'] }),
-  list: operation<ListSessions, Session[]>(read),
+  /** Sessions within reach, newest first. */
+  list: operation<ListSessions | undefined, Session[]>(read),
+  /** Fields left out stay as they are. */
   update: operation<{ id: string } & SessionPatch, Session>({
     ...write,
     errors: ['SESSION_NOT_FOUND', 'SESSION_INVALID'],
   }),
-  /** Oldest first, after a sequence. Empty for an unknown session. */
-  messages: operation<{ session: string; after?: number; limit: number }, Message[]>(read),
+  /** Oldest first, after a sequence; at most `limit`, 50 by default. Empty for an unknown session. */
+  messages: operation<{ session: string; after?: number; limit?: number }, Message[]>(read),
   /**
    * What was said, without what the agent did for it and what it was told meanwhile. `limit` counts those too: a piece may
-   * be short, or empty, before the last. Empty for an unknown session.
+   * be short, or empty, before the last. 50 by default. Empty for an unknown session.
    */
-  spoken: operation<{ session: string; after?: number; limit: number }, SpokenPage>(read),
+  spoken: operation<{ session: string; after?: number; limit?: number }, SpokenPage>(read),
   /** Stores a message without asking a model. */
   append: operation<{ session: string; role: Role; parts: readonly Part[] }, Message>(write),
   /** Sets the title unless there is one. False when there was, or when there is no such session. */
@@ -55,8 +59,10 @@ export const sessionOperations = {
     ...write,
     errors: [],
   }),
+  /** One turn within reach, as it is stored now. */
   turn: operation<{ id: string }, Turn>({ ...read, errors: ['TURN_NOT_FOUND'] }),
-  turns: operation<{ session: string } & Window, Turn[]>(read),
+  /** The turns of a session. Empty for an unknown one. */
+  turns: operation<{ session: string } & Page, Turn[]>(read),
   /** By step, in the order of the model's calls. Empty for an unknown turn. */
   toolCalls: operation<{ turn: string }, ToolCall[]>(read),
 }

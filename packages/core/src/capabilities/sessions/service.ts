@@ -2,6 +2,7 @@ import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { ownerOf, reachOf } from '../../kernel/context.ts'
 import type { NewId } from '../../kernel/ids.ts'
+import { paged } from '../../kernel/pages.ts'
 import { sessionErrors, type sessionOperations } from './contract.ts'
 import { checkName, longestSessionId, newSession } from './new-session.ts'
 import { isSpoken, textOf } from './session.ts'
@@ -51,7 +52,10 @@ export function createSessions({
       return session
     },
 
-    list: ({ principal }, { limit, offset, ...filter }) => store.list(reachOf(principal), { limit, offset }, filter),
+    list({ principal }, input) {
+      const { window, filter } = paged(input)
+      return store.list(reachOf(principal), window, filter)
+    },
 
     async update({ principal }, { id, ...patch }) {
       checkTitle(patch.title)
@@ -60,10 +64,10 @@ export function createSessions({
       return session
     },
 
-    messages: ({ principal }, { session, after = 0, limit }) =>
+    messages: ({ principal }, { session, after = 0, limit = 50 }) =>
       store.messages(reachOf(principal), session, { after, limit }),
 
-    async spoken({ principal }, { session, after = 0, limit }) {
+    async spoken({ principal }, { session, after = 0, limit = 50 }) {
       // One more than is wanted tells whether there is a next piece.
       const read = await store.messagesWithTurns(reachOf(principal), session, { after, limit: limit + 1 })
       const page = read.slice(0, limit)
@@ -111,7 +115,7 @@ export function createSessions({
       return turn
     },
 
-    turns: ({ principal }, { session, limit, offset }) => store.turns(reachOf(principal), session, { limit, offset }),
+    turns: ({ principal }, { session, ...page }) => store.turns(reachOf(principal), session, paged(page).window),
 
     toolCalls: ({ principal }, { turn }) => store.toolCalls(reachOf(principal), turn),
   }

@@ -9,5 +9,6 @@ export interface Health {
 }
 
 export const systemOperations = {
+  /** Status, version, and the agents with the models they would be given now. Open to everybody. */
   health: operation<void, Health>({ auth: 'open', effect: 'read', errors: [] }),
 }

@@ -17,7 +17,8 @@ export function defineTool<Output>(definition: JsonSchemaTool<Output>): Tool
 export function defineTool(definition: SchemaTool<unknown, unknown> | JsonSchemaTool<unknown>): Tool {
   const { name, description, risk = 'caution', timeoutMs = 120_000, maxOutputBytes = 16_384 } = definition
   if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
-    throw toolErrors.TOOL_NAME_INVALID({ details: { name: String(name) } })
+    const message = `tool ${JSON.stringify(name)}: a name has 1 to 64 characters out of letters, digits, "_" and "-"`
+    throw toolErrors.TOOL_NAME_INVALID({ message, details: { name: String(name) } })
   }
   const need = (fulfilled: boolean, message: string): void => {
     if (!fulfilled) throw toolErrors.TOOL_DEFINITION_INVALID({ message: `tool ${name}: ${message}`, details: { name } })
@@ -86,7 +87,11 @@ const schemaErrorsOf = (name: string): SchemaErrors => ({
       details: { name },
       cause,
     }),
-  notObject: () => toolErrors.TOOL_PARAMETERS_NOT_OBJECT({ details: { name } }),
+  notObject: () =>
+    toolErrors.TOOL_PARAMETERS_NOT_OBJECT({
+      message: `tool ${name}: input must be the schema of an object, e.g. z.object({ ... }), or JSON Schema with type: "object" at its root`,
+      details: { name },
+    }),
   broken: (cause) =>
     toolErrors.TOOL_SCHEMA_BROKEN({
       message: `tool ${name}: the JSON Schema cannot be compiled`,

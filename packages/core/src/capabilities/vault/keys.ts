@@ -11,14 +11,14 @@ export type KeySource = KeyMaterial | (() => KeyMaterial | Promise<KeyMaterial>)
 
 /** Where the vault's key comes from: one of them. */
 export interface VaultOptions {
-  readonly key?: KeySource
+  readonly key?: KeySource | undefined
   /** The first one encrypts, all of them decrypt. */
   readonly keys?: readonly KeySource[]
   /**
    * A file with one key per line, the first one encrypts; made with mode 600 when there is none. Nobody else may be able
    * to read it. @default beside the database where that is a file, else none
    */
-  readonly keyFile?: string
+  readonly keyFile?: string | undefined
 }
 
 /** A key and the name that entries know it by. The name tells nothing about the key. */

@@ -1,5 +1,6 @@
 import type { HttpRequest } from '../../http/message.ts'
 import { defineErrors } from '../../kernel/errors.ts'
+import { strayOption } from '../../kernel/options.ts'
 
 export interface MycelosOptions {
   /** The password of the API. Without one every route is open, as in the original: see `unprotected` of a surface. */
@@ -51,10 +52,22 @@ const optionErrors = defineErrors({
   SURFACE_OPTIONS_INVALID: { kind: 'bad_request', message: 'an option of the mycelos surface is not valid' },
 })
 
+const known: Readonly<Record<keyof MycelosOptions, true>> = {
+  password: true,
+  agent: true,
+  bindHost: true,
+  origins: true,
+  allowUnprotected: true,
+  user: true,
+  clientAddress: true,
+}
+
 /** Throws `SURFACE_OPTIONS_INVALID`. */
 export function settingsOf(options: MycelosOptions): Settings {
   const { agent, bindHost = '127.0.0.1', origins = [], password, user } = options
-  const refuse = (message: string) => optionErrors.SURFACE_OPTIONS_INVALID({ message })
+  const refuse = (problem: string) => optionErrors.SURFACE_OPTIONS_INVALID({ message: `mycelos: ${problem}` })
+  const stray = strayOption(options, known)
+  if (stray !== null) throw refuse(stray)
   // An empty password from an empty environment variable must not become one that everybody knows.
   if (password !== undefined && password.trim() === '') {
     throw refuse('password must not be blank; leave it out for none')

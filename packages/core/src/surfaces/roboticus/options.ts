@@ -1,5 +1,6 @@
-import type { Authority } from '../../capabilities/tools/index.ts'
+import { type Authority, defaultPolicy } from '../../capabilities/tools/index.ts'
 import { defineErrors } from '../../kernel/errors.ts'
+import { strayOption } from '../../kernel/options.ts'
 
 export interface RoboticusOptions {
   /** Id of the agent that answers. @default the runtime's first agent */
@@ -43,26 +44,45 @@ export const optionErrors = defineErrors({
 const apology =
   'I am sorry, I cannot answer right now: none of the configured model providers responded. Please try again in a moment.'
 
+const known: Readonly<Record<keyof RoboticusOptions, true>> = {
+  agent: true,
+  apiKey: true,
+  trustLoopback: true,
+  scopeMode: true,
+  authority: true,
+  nicknames: true,
+  providerFailureReply: true,
+  turnMs: true,
+}
+
 /** Throws `SURFACE_OPTIONS_INVALID`. */
 export function settingsOf(options: RoboticusOptions): Settings {
-  const { apiKey, agent } = options
+  const { apiKey, agent, authority = 'creator', nicknames = 'model', scopeMode = 'agent' } = options
+  const need = (fulfilled: boolean, problem: string | null) => {
+    if (!fulfilled) throw optionErrors.SURFACE_OPTIONS_INVALID({ message: `roboticus: ${problem}` })
+  }
+  const stray = strayOption(options, known)
+  need(stray === null, stray)
   // An empty key from an empty environment variable must not become a key that everybody knows.
-  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey)) {
-    throw optionErrors.SURFACE_OPTIONS_INVALID({
-      message: 'apiKey must have at least one character, all printable ASCII without spaces; leave it out for none',
-    })
-  }
+  need(
+    apiKey === undefined || /^[\x21-\x7e]+$/.test(apiKey),
+    'apiKey must have at least one character, all printable ASCII without spaces; leave it out for none',
+  )
   const turnMs = options.turnMs ?? 300_000
-  if (!Number.isInteger(turnMs) || turnMs < 1 || turnMs >= 2 ** 31) {
-    throw optionErrors.SURFACE_OPTIONS_INVALID({ message: 'turnMs must be a whole number of milliseconds from 1' })
-  }
+  need(
+    Number.isInteger(turnMs) && turnMs >= 1 && turnMs < 2 ** 31,
+    'turnMs must be a whole number of milliseconds from 1',
+  )
+  need(Object.hasOwn(defaultPolicy, authority), `authority must be one of ${Object.keys(defaultPolicy).join(', ')}`)
+  need(['agent', 'peer', 'group'].includes(scopeMode), "scopeMode must be 'agent', 'peer' or 'group'")
+  need(nicknames === 'model' || nicknames === 'rules', "nicknames must be 'model' or 'rules'")
   return {
     agent: agent ?? null,
     apiKey: apiKey ?? null,
     trustLoopback: options.trustLoopback ?? false,
-    scopeMode: options.scopeMode ?? 'agent',
-    authority: options.authority ?? 'creator',
-    nicknames: options.nicknames ?? 'model',
+    scopeMode,
+    authority,
+    nicknames,
     providerFailureReply: options.providerFailureReply ?? apology,
     turnMs,
   }

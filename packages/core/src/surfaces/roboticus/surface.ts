@@ -56,6 +56,7 @@ export function roboticus(options: RoboticusOptions = {}): Surface<Client> {
     },
     authenticate: authenticator(settings),
     unprotected: settings.apiKey === null && settings.trustLoopback,
+    closed: settings.apiKey === null && !settings.trustLoopback,
     encodeError,
     security: {
       apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
