@@ -47,6 +47,7 @@ async function open() {
     agents: [defineAgent({ id: 'clerk', instructions: 'You help.', models: ['one/model', 'two/model'] })],
     breakers: { threshold: 2, cooldownMs: 10_000, maxCooldownMs: 10_000, failureRate: 0 },
     limits: { attempts: 1 },
+    onError: () => {},
   })
   onTestFinished(() => runtime.stop())
   const tenant = (name: string) => {

@@ -23,8 +23,8 @@ export function ofWhoseKey(
   asked: Provider | undefined,
 ): unknown {
   if (asked === undefined || asked === provider || !isModelFailure(error)) return error
-  const { failure, message, retryAfterMs, status } = error
-  return new ModelFailure(failure, message, { retryAfterMs, status, ownKey: true, cause: error })
+  const { cause, failure, message, retryAfterMs, status } = error
+  return new ModelFailure(failure, message, { retryAfterMs, status, ownKey: true, cause })
 }
 
 export function createKeyed(keyOf: KeySource): KeyedProviders {
