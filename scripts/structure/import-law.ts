@@ -46,7 +46,7 @@ interface Place {
 
 function placeOf(path: string): Place {
   const [first = '', second = '', ...deeper] = path.slice(coreSource.length).split('/')
-  if (/^runtime(-client|-options)?\.ts$/.test(first)) return { part: 'runtime', own: 'runtime' }
+  if (/^runtime(-client|-life|-options)?\.ts$/.test(first)) return { part: 'runtime', own: 'runtime' }
   if (second === '') return { part: 'root', own: 'root' }
   if (first === 'capabilities') {
     const isIndex = deeper.length === 1 && deeper[0] === 'index.ts'

@@ -1,5 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { HttpResponse } from '@keelson/core/http'
+import { sendableHeaders } from '@keelson/core/node'
 import type { FastifyReply } from 'fastify'
 import { readableOf } from './readable.ts'
 
@@ -19,7 +20,9 @@ export function sendAnswer(reply: FastifyReply, response: HttpResponse, report: 
 }
 
 /** False when the response cannot be sent. Checked beforehand, since Fastify hands such errors to the host's handler. */
-function prepare(reply: FastifyReply, { status, headers }: HttpResponse, report: (error: unknown) => void): boolean {
+function prepare(reply: FastifyReply, response: HttpResponse, report: (error: unknown) => void): boolean {
+  const { status } = response
+  const headers = sendableHeaders(response.headers, reply.request.raw.httpVersionMajor)
   try {
     for (const [name, value] of Object.entries(headers)) {
       validateHeaderName(name)

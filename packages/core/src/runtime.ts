@@ -20,7 +20,6 @@ import { checkPrices, createPrices } from './capabilities/costs/rate-card.ts'
 import { createBudgets } from './capabilities/costs/section.ts'
 import { createCosts } from './capabilities/costs/service.ts'
 import { createHeldTurns } from './capabilities/loop/held-turns.ts'
-import { loopErrors } from './capabilities/loop/index.ts'
 import { limitsOf } from './capabilities/loop/limits.ts'
 import { createLoop } from './capabilities/loop/service.ts'
 import { noteOperations } from './capabilities/memory/index.ts'
@@ -38,18 +37,12 @@ import { createCaller } from './contract/invoke.ts'
 import { systemClock } from './kernel/clock.ts'
 import { type CallContext, type Caller, nobody, principalOf } from './kernel/context.ts'
 import { newUuid } from './kernel/ids.ts'
-import { repeat } from './kernel/repeat.ts'
 import { type Client, createClients } from './runtime-client.ts'
+import { createLife } from './runtime-life.ts'
 import { checkRuntimeOptions, type RuntimeOptions, reportToConsole } from './runtime-options.ts'
-import { type Store, type StoreChange, storeErrors } from './stores.ts'
 
 export type { Client } from './runtime-client.ts'
 export type { RuntimeOptions } from './runtime-options.ts'
-
-/** What turns have to record their end when their tools were aborted. */
-const afterStopMs = 1_000
-/** Instances that are dead for so long are forgotten. */
-const forgottenAfterMs = 3_600_000
 
 export interface Runtime {
   /** The operations, called as somebody, e.g. `as({ subject: user.id })`; null is nobody, who may call open operations only. */
@@ -61,9 +54,6 @@ export interface Runtime {
   /** Hands an error to `onError`. */
   reportError(error: unknown, where: string): void
 }
-
-/** Stores that a runtime of this process has open: what runs there is not left over from a dead one. */
-const inUse = new WeakSet<Store>()
 
 /** Names of the providers that are registered, or that an agent's model names where one provider serves any. */
 const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): readonly string[] => {
@@ -78,7 +68,7 @@ const providersOf = ({ find, prefixes }: Models, agents: readonly Agent[]): read
 export function createRuntime(given: RuntimeOptions): Runtime {
   const options = checkRuntimeOptions(given)
   const { store, clock = systemClock, newId = newUuid, deciders = 'operator' } = options
-  const { stopMs = 10_000, leaseMs = 15_000, onError = reportToConsole } = options
+  const { onError = reportToConsole } = options
   const limits = limitsOf(options.limits)
   const allowProcesses = options.allowProcesses === true
   const instance = newId()
@@ -101,15 +91,7 @@ export function createRuntime(given: RuntimeOptions): Runtime {
     }
   }
 
-  let state: 'new' | 'started' | 'stopped' = 'new'
-  let starting: Promise<void> | undefined
-  let stopping: Promise<void> | undefined
-  let opened = false
-  /** What stops the timers, and the hints of what other instances do. */
-  let endSweep = () => {}
-  let endHeartbeat = () => {}
-  let endChanges = () => {}
-  const ready = () => (state === 'started' ? undefined : start())
+  const ready = () => life.ready()
 
   checkPrices(options.providers)
   const budgets = createBudgets(options.budgets ?? [])
@@ -237,14 +219,43 @@ export function createRuntime(given: RuntimeOptions): Runtime {
     followUp,
     report: reportError,
   })
+  /** Of models that no provider is registered for. */
+  function tellOfMissing(): void {
+    for (const { id, models: named } of agents.within(emptyContent).all) {
+      const missing = named.filter((model) => models.find(model) === null).join(', ')
+      const message = `no provider is registered for ${missing}; there are: ${models.prefixes.join(', ') || 'none'}`
+      if (missing !== '') reportError(modelErrors.MODEL_UNKNOWN({ message }), `agent ${id}`)
+    }
+  }
+
+  const life = createLife({
+    providerKeys,
+    store,
+    opened: tellOfMissing,
+    instance,
+    config,
+    breakers,
+    prices,
+    costs,
+    runner: loop.runner,
+    held,
+    approvals,
+    connectors,
+    realtime,
+    clock,
+    leaseMs: options.leaseMs ?? 15_000,
+    stopMs: options.stopMs ?? 10_000,
+    report: reportError,
+  })
   const observatory = createObservatory({ sessions: store.sessions, models })
   const system = createSystem({ clock, version: packageJson.version, agents: usableAgents })
 
   /** Those of the code layer while the configuration cannot be read: health is asked for when the store has failed. */
   async function usableAgents({ tenant }: { readonly tenant: string }) {
     const unknown = { content: emptyContent }
-    const { content } =
-      state === 'started' ? await (async () => config.reader.active(tenant))().catch(() => unknown) : unknown
+    const { content } = life.started()
+      ? await (async () => config.reader.active(tenant))().catch(() => unknown)
+      : unknown
     return agents.within(content).all
   }
 
@@ -274,101 +285,10 @@ export function createRuntime(given: RuntimeOptions): Runtime {
   }
   const clientOf = createClients({ ...capabilities, ...wrapped, loop, system }, ready)
 
-  function start(): Promise<void> {
-    if (state === 'stopped') return Promise.reject(loopErrors.RUNTIME_STOPPED())
-    starting ??= open().catch((error) => {
-      starting = undefined
-      throw error
-    })
-    return starting
-  }
-
-  async function open(): Promise<void> {
-    if (!opened && store.exclusive && inUse.has(store)) throw storeErrors.STORE_IN_USE()
-    inUse.add(store)
-    await store.open().catch((error) => {
-      inUse.delete(store)
-      throw error
-    })
-    opened = true
-    for (const { id, models: named } of agents.within(emptyContent).all) {
-      const missing = named.filter((model) => models.find(model) === null).join(', ')
-      const message = `no provider is registered for ${missing}; there are: ${models.prefixes.join(', ') || 'none'}`
-      if (missing !== '') reportError(modelErrors.MODEL_UNKNOWN({ message }), `agent ${id}`)
-    }
-    // Before any turn goes on: it must find the generation it began with.
-    await config.start()
-    await breakers.refresh()
-    await prices.load()
-    await heartbeat()
-    // What seems to run in a database that nobody else uses was left by a dead process.
-    await takeOver(store.exclusive ? Number.MAX_SAFE_INTEGER : staleBefore())
-    if (state === 'stopped') throw loopErrors.RUNTIME_STOPPED()
-    state = 'started'
-    // Each on its own: an instance that is slow to sweep is not dead.
-    if (!store.exclusive) endHeartbeat = repeated(heartbeat, leaseMs / 6, 'heartbeat')
-    endSweep = repeated(sweep, leaseMs / 3, 'sweep')
-    const hint = (change: StoreChange) => {
-      if ('breaker' in change) breakers.refresh().catch((error) => reportError(error, 'breakers'))
-      else if ('config' in change) config.moved(change.config)
-      else if ('secret' in change) providerKeys.changed(change.secret.tenant, change.secret.name)
-      else {
-        realtime.touch(change.turn)
-        held.changed(change.turn)
-      }
-    }
-    endChanges = store.changes?.subscribe(hint) ?? endChanges
-    await approvals.sweep().catch((error) => reportError(error, 'sweep'))
-  }
-
-  const heartbeat = () => store.loop.heartbeat(instance, clock.now())
-
-  const staleBefore = () => clock.now() - Math.round((leaseMs * 2) / 3)
-
-  async function takeOver(before: number): Promise<void> {
-    await loop.runner.takeOver(before)
-    await costs.settleAbandoned(before)
-    await store.loop.prune(clock.now() - forgottenAfterMs)
-  }
-
-  async function sweep(): Promise<void> {
-    if (!store.exclusive) {
-      await config.sweep().catch((error) => reportError(error, 'config'))
-      await takeOver(staleBefore())
-      await held.sweep()
-      await breakers.refresh()
-    }
-    await approvals.sweep()
-  }
-
-  const repeated = (work: () => Promise<void>, everyMs: number, where: string) =>
-    repeat(clock, everyMs, work, (error) => reportError(error, where))
-
-  async function close(): Promise<void> {
-    state = 'stopped'
-    endSweep()
-    await starting?.catch(() => {})
-    const waited = Promise.withResolvers<void>()
-    const cancelWait = clock.after(stopMs + afterStopMs, waited.resolve)
-    await Promise.race([loop.runner.stop(stopMs), waited.promise])
-    cancelWait()
-    await connectors.stop().catch((error) => reportError(error, 'stop'))
-    endHeartbeat()
-    endChanges()
-    realtime.stop(loopErrors.RUNTIME_STOPPED())
-    if (!opened) return
-    await store.loop.retire(instance).catch((error) => reportError(error, 'stop'))
-    await store.close()
-    inUse.delete(store)
-  }
-
   return {
     as: (caller, context) => clientOf({ ...context, principal: caller === null ? nobody : principalOf(caller) }),
-    start,
-    stop() {
-      stopping ??= close()
-      return stopping
-    },
+    start: life.start,
+    stop: life.stop,
     reportError,
   }
 }

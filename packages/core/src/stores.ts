@@ -157,6 +157,7 @@ export interface Store {
 
 export const storeErrors = defineErrors({
   STORE_OPTIONS_INVALID: { kind: 'bad_request', message: 'an option of the store is not valid' },
+  STORE_VALUE_TOO_LONG: { kind: 'bad_request', message: 'a name or a text is too long for the database; shorten it' },
   STORE_BUSY: { kind: 'unavailable', message: 'the database is locked by other work; try again' },
   STORE_FULL: { kind: 'unavailable', message: 'the database has no space left; free some and try again' },
   STORE_IN_USE: {

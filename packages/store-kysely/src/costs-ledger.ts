@@ -22,7 +22,8 @@ import {
 } from './costs-rows.ts'
 import { run, type Work } from './engine.ts'
 import { insertAll } from './loop-queue.ts'
-import type { BudgetWindowTable, CostRollupTable, Database, LedgerTable, ReservationTable } from './schema.ts'
+import type { Database } from './schema.ts'
+import type { BudgetWindowTable, CostRollupTable, LedgerTable, ReservationTable } from './schema-costs.ts'
 import { columnsOf, type Parameters, rowsStatement, statement } from './statement.ts'
 
 /** A transaction that found a budget without room; it is undone. */

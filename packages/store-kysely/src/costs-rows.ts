@@ -1,5 +1,5 @@
 import type { BudgetCrossing, BudgetWindow, LedgerEntry, Reservation } from '@keelson/core/stores'
-import type { BudgetWindowTable, CostRollupTable, LedgerTable, ReservationTable } from './schema.ts'
+import type { BudgetWindowTable, CostRollupTable, LedgerTable, ReservationTable } from './schema-costs.ts'
 
 export const hour = 3_600_000
 export const day = 86_400_000

@@ -3,6 +3,7 @@ import { type Kysely, sql } from 'kysely'
 import { atLeastZero, type ReachValues, reachKind, reachValues, windowValues, within } from './columns.ts'
 import { asText, createLedger, NoRoom, type StoredReservation } from './costs-ledger.ts'
 import { day, entryOf, hour, ledgerColumns } from './costs-rows.ts'
+import { type DeadValues, ofDeadInstance } from './dead-instances.ts'
 import { type Engine, run, type Work } from './engine.ts'
 import type { Database } from './schema.ts'
 import { type Parameters, remembered, statement } from './statement.ts'
@@ -106,28 +107,17 @@ export function createCostStore(db: Kysely<Database>, engine: Engine): CostStore
     ),
   )
 
-  const abandoned = statement((parameter: Parameters<{ instance: string; staleBefore: number; limit: number }>) => {
+  const abandoned = statement((parameter: Parameters<DeadValues & { limit: number }>) => {
     const query = db
       .selectFrom('reservations')
       .select(['id', 'amount', 'entry', 'windows'])
       .where('turn', 'is', null)
-      .where('instance', '<>', parameter('instance'))
-      .where((row) =>
-        row.not(
-          row.exists(
-            row
-              .selectFrom('instances')
-              .select('instances.id')
-              .whereRef('instances.id', '=', 'reservations.instance')
-              .where('instances.heartbeat', '>=', parameter('staleBefore')),
-          ),
-        ),
-      )
+      .where(ofDeadInstance(db, 'reservations', parameter))
       .limit(parameter('limit'))
     return rowLocks ? query.forUpdate().skipLocked() : query
   })
 
-  function* settleAbandoned(values: { instance: string; staleBefore: number; limit: number }): Work<number> {
+  function* settleAbandoned(values: DeadValues & { limit: number }): Work<number> {
     const rows = (yield* run(abandoned, values)) as StoredReservation[]
     yield* ledger.settleRows(rows)
     return rows.length

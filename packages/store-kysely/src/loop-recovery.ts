@@ -3,6 +3,7 @@ import { loopErrors } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { statuses, type TurnRow, toolCallColumns, toolCallOf, turnColumns, turnOf } from './columns.ts'
 import type { LedgerWork } from './costs-ledger.ts'
+import { type DeadValues, ofDeadInstance } from './dead-instances.ts'
 import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Queue } from './loop-queue.ts'
 import { lastLogSequence, lostCallOf } from './loop-rows.ts'
@@ -80,23 +81,12 @@ export function createRecovery(
         .where('sessions.instance', '=', parameter('instance')),
     ),
 
-    abandoned: statement((parameter: Parameters<{ instance: string; staleBefore: number; limit: number }>) => {
+    abandoned: statement((parameter: Parameters<DeadValues & { limit: number }>) => {
       const query = db
         .selectFrom('sessions')
         .select(['id', 'running_turn'])
         .where('instance', 'is not', null)
-        .where('instance', '<>', parameter('instance'))
-        .where((row) =>
-          row.not(
-            row.exists(
-              row
-                .selectFrom('instances')
-                .select('instances.id')
-                .whereRef('instances.id', '=', 'sessions.instance')
-                .where('instances.heartbeat', '>=', parameter('staleBefore')),
-            ),
-          ),
-        )
+        .where(ofDeadInstance(db, 'sessions', parameter))
         .limit(parameter('limit'))
       return rowLocks ? query.forUpdate().skipLocked() : query
     }),

@@ -5,7 +5,6 @@ import {
   messageColumns,
   type ReachKind,
   type ReachValues,
-  selectionColumns,
   sessionColumns,
   toolCallColumns,
   turnColumns,
@@ -13,6 +12,7 @@ import {
 } from './columns.ts'
 import type { Features } from './engine.ts'
 import type { Database, MessageTable, SessionTable } from './schema.ts'
+import { selectionColumns } from './selection-rows.ts'
 import { columnsOf, type Parameters, remembered, statement } from './statement.ts'
 
 /** Characters of a message's JSON that its beginning is taken from. */

@@ -73,13 +73,7 @@ const removeStatement = (db: Kysely<Database>) =>
   rowsStatement<OfName, Pick<OfName, 'name'>>(['tenant', 'name'], (rows) =>
     db
       .deleteFrom('vault_entries')
-      .where(({ eb, refTuple, tuple }) =>
-        eb(
-          refTuple('tenant', 'name'),
-          'in',
-          rows.map((row) => tuple(row.tenant, row.name)),
-        ),
-      )
+      .where((row) => row.or(rows.map(({ name, tenant }) => row.and({ tenant, name }))))
       .returning('name'),
   )
 

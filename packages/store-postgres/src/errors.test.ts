@@ -25,6 +25,7 @@ describe('an error of the database', () => {
     ['57014', 'STORE_BUSY'],
     ['57P01', 'STORE_BUSY'],
     ['57P03', 'STORE_BUSY'],
+    ['XX001', 'STORE_DAMAGED'],
   ])('with the state %s is %s, and says nothing of the database', (state, code) => {
     const cause = reported(state)
     const error = storeErrorOf(cause)

@@ -17,6 +17,9 @@ const notPermitted: Meaning = (cause) =>
     message: 'the database role lacks a permission; grant it, or let the owner of the schema call migrate()',
     cause,
   })
+const tooLong: Meaning = (cause) => storeErrors.STORE_VALUE_TOO_LONG({ cause })
+const damaged: Meaning = (cause) =>
+  storeErrors.STORE_DAMAGED({ message: 'the database is damaged; restore a copy', cause })
 const notMigrated: Meaning = (cause) => storeErrors.STORE_NOT_MIGRATED({ cause })
 
 /** By SQLSTATE, or by its class of two characters. */
@@ -35,6 +38,8 @@ const meanings: Readonly<Record<string, Meaning>> = {
   '53': busy,
   '53100': full,
   '53300': noConnection,
+  // What an index can hold of a name, and a row of all.
+  '54000': tooLong,
   '55P03': busy,
   '57014': busy,
   '57P01': unreachable,
@@ -42,6 +47,8 @@ const meanings: Readonly<Record<string, Meaning>> = {
   '57P03': unreachable,
   '57P04': unreachable,
   '57P05': unreachable,
+  XX001: damaged,
+  XX002: damaged,
 }
 
 /** The SQLSTATE of an error that the server reported, else undefined. */

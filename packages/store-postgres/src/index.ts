@@ -1,4 +1,4 @@
-import type { Store } from '@keelson/core/stores'
+import { type Store, storeErrors } from '@keelson/core/stores'
 import { createStore } from '@keelson/store-kysely'
 import { announcing, createChanges } from './changes.ts'
 import { createPostgresEngine } from './engine.ts'
@@ -32,12 +32,18 @@ export interface PostgresStoreOptions {
   readonly trace?: (sql: string) => void
 }
 
-/** A store in a schema of a PostgreSQL database, for any number of instances at once. */
+/**
+ * A store in a schema of a PostgreSQL database, for any number of instances at once. Throws `STORE_OPTIONS_INVALID`.
+ */
 export function postgresStore(options: PostgresStoreOptions): Store {
   const { pool, schema = 'keelson', migrate = 'on-open', prepare = true, listen, onListenError, trace } = options
-  if (schema === '' || Buffer.byteLength(schema) > schemaBytes || schema.includes('\0')) {
-    throw new RangeError(`a schema's name has 1 to ${schemaBytes} bytes`)
+  const need = (fulfilled: boolean, message: string) => {
+    if (!fulfilled) throw storeErrors.STORE_OPTIONS_INVALID({ message })
   }
+  need(typeof pool?.connect === 'function', 'a store needs the pool of the host, a pg.Pool')
+  const bytes = typeof schema === 'string' ? Buffer.byteLength(schema) : 0
+  need(bytes > 0 && bytes <= schemaBytes && !schema.includes('\0'), `a schema's name has 1 to ${schemaBytes} bytes`)
+  need(migrate === 'on-open' || migrate === 'manual', "migrate must be 'on-open' or 'manual'")
   const engine = createPostgresEngine({ pool, schema, prepare, trace })
   const store = createStore(engine, { migrate })
   if (listen === undefined) return store

@@ -4,9 +4,17 @@ import { createTestRuntime, hang, respond, say, scriptedModel } from '@keelson/c
 import { postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import {
+  accepting,
+  answering,
+  everything,
+  messageNamed,
+  owner,
+  sessionNamed,
+  startTurn,
+} from '../../store-kysely/test/rows.ts'
 import { type Intercept, interceptedPool } from './pools.ts'
 import { inspect, newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
 import { newPool, usePostgres } from './scene.ts'
 
 const server = usePostgres()

@@ -4,9 +4,17 @@ import { postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
+import {
+  accepting,
+  answering,
+  everything,
+  messageNamed,
+  owner,
+  sessionNamed,
+  startTurn,
+} from '../../store-kysely/test/rows.ts'
 import { transactionPooler } from './pools.ts'
 import { newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, owner, sessionNamed, startTurn } from './rows.ts'
 import { usePostgres } from './scene.ts'
 
 const server = usePostgres()

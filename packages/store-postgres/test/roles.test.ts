@@ -1,8 +1,17 @@
 import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgres'
 import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import {
+  accepting,
+  answering,
+  everything,
+  messageNamed,
+  noteNamed,
+  owner,
+  sessionNamed,
+  startTurn,
+} from '../../store-kysely/test/rows.ts'
 import { inspect, newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, noteNamed, owner, sessionNamed, startTurn } from './rows.ts'
 import { newPool, usePostgres } from './scene.ts'
 
 const server = usePostgres()
@@ -108,7 +117,7 @@ describe('migration', () => {
     await Promise.all(stores.map((store, index) => store.sessions.create(owner, sessionNamed(`s${index}`))))
     expect(await stores[0]?.sessions.list(owner, everything)).toHaveLength(6)
     const newest =
-      '{"sessions":2,"loop":2,"approvals":2,"breakers":1,"costs":1,"memory":1,"config":1,"vault":1,"connectors":1}'
+      '{"sessions":2,"loop":2,"approvals":2,"breakers":1,"costs":1,"memory":2,"config":1,"vault":1,"connectors":1}'
     expect(await versions(schema)).toEqual([{ versions: newest }])
   })
 
@@ -165,6 +174,19 @@ describe('migration', () => {
 
   it('refuses a name that no schema can have', () => {
     const pool = new pg.Pool()
-    for (const schema of ['', 'x'.repeat(49), 'a\0b']) expect(() => postgresStore({ pool, schema })).toThrow(RangeError)
+    for (const schema of ['', 'x'.repeat(49), 'a\0b', 7 as unknown as string]) refused({ pool, schema })
+  })
+})
+
+/** Options that are wrong are told at once, before anything is connected to. */
+function refused(options: PostgresStoreOptions): void {
+  expect(() => postgresStore(options)).toThrow(expect.objectContaining({ code: 'STORE_OPTIONS_INVALID' }))
+}
+
+describe('options', () => {
+  it('are refused where a caller without types gets them wrong', () => {
+    refused({ pool: 'postgres://localhost' as never })
+    refused({} as never)
+    refused({ pool: new pg.Pool(), migrate: 'later' as never })
   })
 })

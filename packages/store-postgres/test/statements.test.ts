@@ -1,8 +1,17 @@
 import { type PostgresStoreOptions, postgresStore } from '@keelson/store-postgres'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import {
+  accepting,
+  answering,
+  everything,
+  messageNamed,
+  owner,
+  sessionNamed,
+  setAside,
+  startTurn,
+} from '../../store-kysely/test/rows.ts'
 import { type Intercept, interceptedPool } from './pools.ts'
 import { inspect, newSchema } from './postgres-server.ts'
-import { accepting, answering, everything, messageNamed, owner, sessionNamed, setAside, startTurn } from './rows.ts'
 import { newPool, openStore, usePostgres } from './scene.ts'
 
 const server = usePostgres()
@@ -128,7 +137,10 @@ describe('values', () => {
   it('that are too long for an index are refused without harm', async () => {
     const { store } = await traced()
     const idempotency = { key: Array.from({ length: 20_000 }, () => Math.random().toString(36)[2]).join(''), hash: 'h' }
-    await expect(store.loop.accept(owner, accepting('s', 't', { idempotency }))).rejects.toThrow()
+    await expect(store.loop.accept(owner, accepting('s', 't', { idempotency }))).rejects.toMatchObject({
+      code: 'STORE_VALUE_TOO_LONG',
+      kind: 'bad_request',
+    })
     expect(await store.sessions.turns(owner, 's', everything)).toEqual([])
     await startTurn(store, 's', 't')
   })

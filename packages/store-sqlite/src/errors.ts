@@ -8,6 +8,8 @@ const meanings: Readonly<Record<number, (detail: { cause: unknown }) => KeelsonE
   [busy]: storeErrors.STORE_BUSY,
   [locked]: storeErrors.STORE_BUSY,
   8: storeErrors.STORE_READ_ONLY,
+  // A quota, a network drive, a failing disk: somebody may put that right.
+  10: ({ cause }) => storeErrors.STORE_BUSY({ message: 'the disk of the database reports an error; try again', cause }),
   11: storeErrors.STORE_DAMAGED,
   13: storeErrors.STORE_FULL,
   14: (detail) =>
@@ -15,6 +17,7 @@ const meanings: Readonly<Record<number, (detail: { cause: unknown }) => KeelsonE
       message: 'the database file cannot be opened; its folder must exist and be writable, and so must the file',
       ...detail,
     }),
+  18: storeErrors.STORE_VALUE_TOO_LONG,
   26: storeErrors.STORE_DAMAGED,
 }
 

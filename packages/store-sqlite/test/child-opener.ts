@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isKeelsonError } from '@keelson/core/stores'
 import { sqliteStore } from '@keelson/store-sqlite'
-import { owner, sessionNamed } from './rows.ts'
+import { owner, sessionNamed } from '../../store-kysely/test/rows.ts'
 
 /** Opens a file, tries again while it is in use, adds a session and closes. Writes the codes of what went wrong. */
 const [file = '', name = '', patience = '0'] = process.argv.slice(2)

@@ -1,5 +1,5 @@
 import { sqliteStore } from '@keelson/store-sqlite'
-import { accepting, answering, owner, sessionNamed } from './rows.ts'
+import { accepting, answering, owner, sessionNamed } from '../../store-kysely/test/rows.ts'
 
 /** Runs turn after turn and tells of each commit point once it is stored. Never ends by itself. */
 const [file = '', name = ''] = process.argv.slice(2)

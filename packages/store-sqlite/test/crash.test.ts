@@ -2,8 +2,8 @@ import { chmodSync, chownSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
+import { accepting, answering, owner } from '../../store-kysely/test/rows.ts'
 import { startChild } from './child.ts'
-import { accepting, answering, owner } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
 const all = { limit: 100_000, offset: 0 }

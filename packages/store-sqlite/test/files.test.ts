@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Store, storeErrors } from '@keelson/core/stores'
 import { sqliteStore } from '@keelson/store-sqlite'
 import { describe, expect, it } from 'vitest'
+import { accepting, owner, sessionNamed, startTurn } from '../../store-kysely/test/rows.ts'
 import { startChild } from './child.ts'
-import { accepting, owner, sessionNamed } from './rows.ts'
-import { newFile, newFolder, openStore, startTurn } from './scene.ts'
+import { newFile, newFolder, openStore } from './scene.ts'
 
 const all = { limit: 1_000, offset: 0 }
 const codeOf = (promise: Promise<unknown>) =>

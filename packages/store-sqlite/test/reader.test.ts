@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Store } from '@keelson/core/stores'
 import { describe, expect, it } from 'vitest'
+import { owner, sessionNamed } from '../../store-kysely/test/rows.ts'
 import { createReader } from '../src/reader.ts'
-import { owner } from './rows.ts'
 import { newFile, openStore } from './scene.ts'
 
 const window = { limit: 10, offset: 0 }
@@ -69,6 +69,19 @@ describe.each(Object.entries(searches))('a search for %s', (_, search) => {
     const store = await openStore(':memory:')
     await store.memory.createNote(owner, note('harbour'))
     expect(titles(await search(store))).toEqual(['harbour'])
+  })
+})
+
+describe('a list of all sessions of a tenant by their last activity', () => {
+  it('leaves the event loop to others meanwhile, and has what changed the moment before', async () => {
+    const store = await openStore(newFile())
+    for (const id of ['first', 'second']) await store.sessions.create(owner, sessionNamed(id))
+    await store.sessions.update(owner, 'first', { title: 'Title' }, 2)
+    const others = nextTurn('others')
+    const reach = { tenant: owner.tenant, subject: null }
+    const listed = store.sessions.list(reach, window, { order: 'activity' })
+    expect(await Promise.race([listed, others])).toBe('others')
+    expect((await listed).map(({ id }) => id)).toEqual(['first', 'second'])
   })
 })
 

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import type { Store } from '@keelson/core/stores'
 import { type SqliteStoreOptions, sqliteStore } from '@keelson/store-sqlite'
 import { onTestFinished } from 'vitest'
-import { accepting, owner } from './rows.ts'
 
 /** A new folder that goes away with the test. */
 export function newFolder(): string {
@@ -21,10 +20,4 @@ export async function openStore(file: string, options: SqliteStoreOptions = {}):
   onTestFinished(() => store.close())
   await store.open()
   return store
-}
-
-export async function startTurn(store: Store, session: string, turn: string) {
-  const accepted = await store.loop.accept(owner, accepting(session, turn))
-  if (accepted.outcome !== 'started') throw new Error(`the turn was not started: ${accepted.outcome}`)
-  return accepted.started
 }

@@ -5,6 +5,7 @@ import type { HttpRequest, HttpResponse, HttpSink, HttpStream } from './message.
 /** What is used of Node's `IncomingMessage`, so that no framework's types are needed. */
 export interface NodeRequest {
   readonly method?: string | undefined
+  readonly httpVersionMajor?: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly socket?: { readonly remoteAddress?: string | undefined } | null
   readonly complete: boolean
@@ -18,6 +19,7 @@ export interface NodeRequest {
 
 /** What is used of Node's `ServerResponse`. */
 export interface NodeResponse {
+  readonly req?: { readonly httpVersionMajor?: number }
   readonly headersSent: boolean
   readonly destroyed: boolean
   readonly writableEnded: boolean
@@ -56,7 +58,7 @@ export interface NodeRequestOptions {
 export function nodeRequest(req: NodeRequest, res: NodeResponse, options: NodeRequestOptions): HttpRequest {
   const gone = new AbortController()
   const onClose = () => {
-    if (!res.writableFinished) gone.abort(httpErrors.CLIENT_GONE())
+    if (!isWritten(res)) gone.abort(httpErrors.CLIENT_GONE())
   }
   if (res.destroyed) onClose()
   else res.on('close', onClose)
@@ -66,7 +68,8 @@ export function nodeRequest(req: NodeRequest, res: NodeResponse, options: NodeRe
     path: options.path,
     query: options.query,
     header(name) {
-      const value = req.headers[name]
+      // HTTP/2 calls the host so.
+      const value = req.headers[name] ?? (name === 'host' ? req.headers[':authority'] : undefined)
       return Array.isArray(value) ? value.join(', ') : value
     },
     signal: gone.signal,
@@ -89,12 +92,30 @@ async function takeBytes(
 ): Promise<Uint8Array> {
   if (rawBody !== undefined) return rawBody
   const declared = req.headers['content-length']
-  if (Number(declared ?? 0) === 0 && req.headers['transfer-encoding'] === undefined) return new Uint8Array(0)
+  // HTTP/2 frames bodies by itself: there, no header has to say that there is one.
+  const unannounced = declared === undefined && isFramed(req.httpVersionMajor)
+  if (Number(declared ?? 0) === 0 && req.headers['transfer-encoding'] === undefined && !unannounced) {
+    return new Uint8Array(0)
+  }
   if (req.readableDidRead) throw httpErrors.RAW_BODY_CONSUMED()
   // Node discards a body that nobody has begun to read once the response is sent.
   if (Number(declared) > limit) throw httpErrors.BODY_TOO_LARGE()
   if (req.destroyed) throw httpErrors.CLIENT_GONE()
   return readStream(req, limit, bodyTimeoutMs, clock)
+}
+
+/** Over HTTP/2 a response that was cut off says that it is finished, but not that it has ended. */
+const isWritten = ({ writableEnded, writableFinished }: NodeResponse): boolean => writableFinished && writableEnded
+
+const isFramed = (httpVersionMajor = 1): boolean => httpVersionMajor > 1
+
+/** What concerns the connection itself. HTTP/2 has no place for it, and Node breaks a response off that names it. */
+const connectionHeaders: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade'])
+
+/** The headers that may be sent over a connection of this version of HTTP. */
+export function sendableHeaders(headers: HttpResponse['headers'], httpVersionMajor = 1): HttpResponse['headers'] {
+  if (!isFramed(httpVersionMajor)) return headers
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !connectionHeaders.has(name)))
 }
 
 /** After a time-out the client gets this long to take the answer; then the connection, half a body deep, is closed. */
@@ -149,7 +170,7 @@ export async function writeNodeResponse(
 ): Promise<void> {
   if (res.headersSent || res.writableEnded || res.destroyed) return
   try {
-    res.writeHead(status, withVary(res, headers))
+    res.writeHead(status, withVary(res, sendableHeaders(headers, res.req?.httpVersionMajor)))
   } catch (error) {
     onError?.(error)
     return endPlainly(res, headers)
@@ -192,7 +213,7 @@ async function writeStream(res: NodeResponse, stream: HttpStream): Promise<void>
     caughtUp = release = undefined
   }
   const onClose = () => {
-    if (!res.writableFinished) gone.abort(httpErrors.CLIENT_GONE())
+    if (!isWritten(res)) gone.abort(httpErrors.CLIENT_GONE())
     onDrain()
   }
   res.on('drain', onDrain)

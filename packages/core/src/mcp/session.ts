@@ -10,6 +10,7 @@ import {
 } from '../capabilities/connectors/index.ts'
 import { isKeelsonError } from '../kernel/errors.ts'
 import type { JsonObject } from '../kernel/json.ts'
+import { unlessAborted } from '../kernel/unless-aborted.ts'
 import type { Sdk } from './sdk.ts'
 
 const mostPages = 100
@@ -98,14 +99,8 @@ export async function openSession(sdk: Sdk, line: Line, open: OpenConnection, ve
       })
   }
 
-  const abandoned = new Promise<never>((_, reject) => {
-    const { signal } = open
-    if (signal.aborted) reject(signal.reason)
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-  })
-  abandoned.catch(() => {})
   try {
-    await Promise.race([client.connect(line.transport, { signal: open.signal, timeout: never }), abandoned])
+    await unlessAborted(client.connect(line.transport, { signal: open.signal, timeout: never }), open.signal)
   } catch (error) {
     const failure = failureOf(error)
     // Whoever waits for the reason need not wait for the end.

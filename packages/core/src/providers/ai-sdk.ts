@@ -1,10 +1,10 @@
 import { ModelFailure, type ModelInfo, type ModelPart, type Provider } from '../capabilities/models/index.ts'
 import type { JsonObject } from '../kernel/json.ts'
+import { unlessAborted } from '../kernel/unless-aborted.ts'
 import { answerReader } from './ai-sdk/answer.ts'
 import { failureOf } from './ai-sdk/failure.ts'
 import { type AiSdkModel, isModel, type StreamPart } from './ai-sdk/model.ts'
 import { promptWriter } from './ai-sdk/prompt.ts'
-import { untilAborted } from './connection.ts'
 import { providerErrors } from './errors.ts'
 
 export type { AiSdkModel } from './ai-sdk/model.ts'
@@ -56,7 +56,7 @@ export function aiSdk(options: AiSdkOptions): Provider {
         const model = modelOf(name)
         const call = await write(model, request, signal)
         // The versions differ in what `write` and `answerReader` know of.
-        const { stream } = await untilAborted(model.doStream(call as never), signal)
+        const { stream } = await unlessAborted(model.doStream(call as never), signal)
         const source = stream.getReader()
         // A model may not listen to the signal.
         stop = () => void source.cancel(signal.reason).catch(() => {})

@@ -1,20 +1,15 @@
 import type { Anthropic } from '@anthropic-ai/sdk'
 import type { Stream } from '@anthropic-ai/sdk/streaming'
-import {
-  ModelFailure,
-  type ModelInfo,
-  type ModelPart,
-  type ModelRequest,
-  type Provider,
-} from '../capabilities/models/index.ts'
+import type { ModelInfo, ModelPart, ModelRequest, Provider } from '../capabilities/models/index.ts'
 import type { JsonObject } from '../kernel/json.ts'
+import { unlessAborted } from '../kernel/unless-aborted.ts'
 import { answerReader } from './anthropic/answer.ts'
 import { loadSdk, makeClient, type Sdk } from './anthropic/client.ts'
 import { listModels } from './anthropic/discovery.ts'
 import { failureOf, refusesThoughts } from './anthropic/failure.ts'
 import { claudeModels } from './anthropic/models.ts'
 import { type AnthropicThinking, type RequestWriter, requestWriter } from './anthropic/request.ts'
-import { checkOptions, otherThanEvents, refusalOf, untilAborted } from './connection.ts'
+import { checkEvents, checkOptions, refusalOf } from './connection.ts'
 import { type ApiKey, secretKeeper } from './secrets.ts'
 
 export type { AnthropicThinking } from './anthropic/request.ts'
@@ -98,7 +93,7 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
     // Not `messages.create`, which writes warnings about some models to the console.
     const post = () =>
       client.post<Stream<unknown>>('/v1/messages', { body: writer.write(model, request), stream: true, signal })
-    const answer = () => untilAborted(post().withResponse(), signal)
+    const answer = () => unlessAborted(post().withResponse(), signal)
     try {
       return await answer()
     } catch (error) {
@@ -115,7 +110,7 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
       signal.throwIfAborted()
       const { client, sdk } = await connected()
       try {
-        return await untilAborted(listModels(client, signal), signal)
+        return await unlessAborted(listModels(client, signal), signal)
       } catch (error) {
         if (signal.aborted) throw signal.reason
         throw failureOf(error, sdk, secrets.hide, [])
@@ -127,13 +122,9 @@ export function anthropic(options: AnthropicOptions = {}): Provider {
       const reader = answerReader(id)
       const parts: ModelPart[] = []
       try {
-        const { data, response } = await send(connection, model, request, signal)
-        const other = otherThanEvents(response.headers.get('content-type'))
-        if (other !== null) {
-          data.controller.abort()
-          throw new ModelFailure('malformed', `the server answered with ${other} instead of an event stream`)
-        }
-        for await (const event of data) {
+        const sent = await send(connection, model, request, signal)
+        checkEvents(sent)
+        for await (const event of sent.data) {
           reader.take(event, parts)
           for (const part of parts) yield part
           parts.length = 0

@@ -1,4 +1,4 @@
-import type { FailureClass } from '../capabilities/models/index.ts'
+import { type FailureClass, ModelFailure } from '../capabilities/models/index.ts'
 import type { KeelsonError } from '../kernel/errors.ts'
 import { providerErrors } from './errors.ts'
 import { type ApiKey, badKey, isKey } from './secrets.ts'
@@ -35,21 +35,55 @@ function codeIn(error: unknown): string {
   return ''
 }
 
+/** The class of an answer by its status; null for one that says nothing by itself. */
+export function classOfStatus(status: number | undefined): FailureClass | null {
+  switch (status) {
+    case undefined:
+      return null
+    case 401:
+    case 403:
+      return 'auth'
+    case 402:
+      return 'billing'
+    case 408:
+    case 504:
+      return 'timeout'
+    case 413:
+      return 'context-too-long'
+    case 429:
+      return 'rate-limit'
+    case 503:
+    case 529:
+      return 'overload'
+    default:
+      return status >= 500 ? 'server' : null
+  }
+}
+
+/** The status that some servers put into the code of an error inside a stream. */
+export function statusIn(code: unknown): number | undefined {
+  const number = typeof code === 'string' && /^\d{3}$/.test(code) ? Number(code) : code
+  return typeof number === 'number' && number >= 400 && number < 600 ? number : undefined
+}
+
+interface EventsSent {
+  readonly data: { readonly controller: AbortController }
+  readonly response: { readonly headers: { get(name: string): string | null } }
+}
+
+/** Throws a `ModelFailure`, and ends the call, when a server has answered with something else than events. */
+export function checkEvents({ data, response }: EventsSent): void {
+  const other = otherThanEvents(response.headers.get('content-type'))
+  if (other === null) return
+  data.controller.abort()
+  throw new ModelFailure('malformed', `the server answered with ${other} instead of an event stream`)
+}
+
 /** Of a content type, what may be shown of it; null for one that may be an event stream, which some servers do not say. */
-export const otherThanEvents = (contentType: string | null): string | null =>
+const otherThanEvents = (contentType: string | null): string | null =>
   contentType !== null && /html|application\/json|text\/plain/i.test(contentType)
     ? contentType.replace(/[^\w/;=. +-]/g, '').slice(0, 80)
     : null
-
-/** Settles with the promise, or rejects at once when the signal is aborted, even if what is awaited ignores it. */
-export function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).then(() => signal.removeEventListener('abort', abort))
-  })
-}
 
 /** Makes the error of an option of this provider. */
 export const refusalOf =

@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite'
+import type { Store } from '@keelson/core/stores'
 import {
   callTool,
   createTestRuntime,
@@ -333,6 +334,33 @@ describe('a turn that is taken over while the model speaks', () => {
     expect(model.calls.map(({ signal }) => signal.aborted)).toEqual([true])
     await runtime.stop()
     expect(await outcome).toBe('RUNTIME_STOPPED')
+  })
+})
+
+describe('a turn whose end could not be recorded and whose lease seemed to be gone', () => {
+  test('is gone on with once it is known to be held here after all', async () => {
+    const clock = virtualClock()
+    const inner = sqliteStore(':memory:')
+    const [commits, resumes] = [[new Error('a defect')], [null]]
+    const store: Store = {
+      ...inner,
+      exclusive: false,
+      loop: {
+        ...inner.loop,
+        async commit(lease, change) {
+          const error = commits.pop()
+          if (error) throw error
+          return await inner.loop.commit(lease, change)
+        },
+        resume: async (...given) => (resumes.length > 0 ? (resumes.pop() ?? null) : await inner.loop.resume(...given)),
+      },
+    }
+    const model = scriptedModel([say('lost'), say('kept')], { clock })
+    await using runtime = await createTestRuntime({ agents: [agentOf()], model, clock, store })
+    const turn = runtime.client.run('clerk', { message: 'hi' })
+    const { id } = await turn.accepted
+    for (let second = 0; second < 30; second += 1) await clock.advance(1_000)
+    expect(await runtime.client.sessions.turn({ id })).toMatchObject({ status: 'completed' })
   })
 })
 

@@ -7,6 +7,7 @@ import { costs1 } from './costs-1.ts'
 import { loop1 } from './loop-1.ts'
 import { loop2 } from './loop-2.ts'
 import { memory1 } from './memory-1.ts'
+import { memory2 } from './memory-2.ts'
 import type { Migration } from './migration.ts'
 import { sessions1 } from './sessions-1.ts'
 import { sessions2 } from './sessions-2.ts'
@@ -26,4 +27,5 @@ export const migrations: readonly Migration[] = [
   connectors1,
   sessions2,
   approvals2,
+  memory2,
 ]

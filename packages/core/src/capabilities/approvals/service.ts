@@ -40,16 +40,26 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
     }
   }
 
-  const expire = async () => {
-    await store.expire(clock.now(), sweepBatch)
-    await goOn()
+  /** A reader is shown none whose time is over; for turns to go on with, the sweep looks. */
+  const expireForReader = async () => {
+    try {
+      if ((await store.expire(clock.now(), sweepBatch)).length > 0) await goOn()
+    } catch (error) {
+      report(error, 'approval')
+    }
   }
 
   /** Twice at once does no harm: a turn is resumed by whoever gets its lease, a follow-up has an idempotency key. */
   const goOn = async () => {
-    const limit = sweepBatch + stuck.size
-    for (const turn of await store.resumable(limit)) await attempt(turn, () => resume(turn))
-    for (const approval of await store.unfollowed(limit)) await attempt(approval.id, () => followUp(approval))
+    const before = [...stuck]
+    const limit = sweepBatch + before.length
+    const turns = await store.resumable(limit)
+    for (const turn of turns) await attempt(turn, () => resume(turn))
+    const followUps = await store.unfollowed(limit)
+    for (const approval of followUps) await attempt(approval.id, () => followUp(approval))
+    // What is not to be gone on with any more, whoever has seen to that, is stuck no longer.
+    const open = new Set([...turns, ...followUps.map(({ id }) => id)])
+    for (const id of before) if (!open.has(id)) stuck.delete(id)
   }
 
   return {
@@ -61,12 +71,12 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
 
     async list({ principal }, input) {
       const { window, filter } = paged(input)
-      await expire().catch((error) => report(error, 'approval'))
+      await expireForReader()
       return await store.list(reachOf(principal), window, filter)
     },
 
     async count({ principal }, filter) {
-      await expire().catch((error) => report(error, 'approval'))
+      await expireForReader()
       return await store.count(reachOf(principal), filter ?? {})
     },
 
@@ -85,6 +95,9 @@ export function createApprovals(dependencies: ApprovalsDependencies): Approvals 
       return decided
     },
 
-    sweep: expire,
+    async sweep() {
+      await store.expire(clock.now(), sweepBatch)
+      await goOn()
+    },
   }
 }

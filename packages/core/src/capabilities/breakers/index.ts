@@ -2,4 +2,4 @@ export type { BreakerEvent, BreakerListener, BreakerStatus } from './contract.ts
 export { breakerOperations } from './contract.ts'
 export type { BreakerOptions, BreakerPolicy } from './policy.ts'
 export { breakerErrors, breakerPolicies } from './policy.ts'
-export type { BreakerProbe, BreakerRecord, BreakerStore } from './store.ts'
+export type * from './store.ts'

@@ -39,17 +39,4 @@ export {
   type SettingValues,
   settingMask,
 } from './settings.ts'
-export type {
-  ActivatedGeneration,
-  AddedGeneration,
-  AddGeneration,
-  CodeLayer,
-  ConfigHead,
-  ConfigStore,
-  Generation,
-  NewGeneration,
-  PutSecrets,
-  Retention,
-  SecretsPut,
-  StoredContent,
-} from './store.ts'
+export type * from './store.ts'

@@ -38,20 +38,25 @@ export function createPointers(store: Pick<ConfigStore, 'head' | 'heads'>, left:
   let loaded = false
   let following: Promise<void> | undefined
 
-  function moved(head: ConfigHead): void {
-    const before = pointers.get(head.tenant)
-    // Of two answers the later one may have been given earlier.
-    if (before && before.revision >= head.revision) return
-    pointers.delete(head.tenant)
-    const { active, revision: at, tenant } = head
-    pointers.set(tenant, { active, revision: at, first: before?.first ?? (loaded && complete ? 0 : active) })
-    if (loaded && active !== (before?.active ?? 0)) left(tenant)
+  function keep(tenant: string, pointer: Pointer): void {
+    // At the end of the line, of which the beginning goes first.
+    pointers.delete(tenant)
+    pointers.set(tenant, pointer)
     if (pointers.size <= mostTenants) return
     complete = false
     for (const oldest of pointers.keys()) {
       pointers.delete(oldest)
       break
     }
+  }
+
+  function moved(head: ConfigHead): void {
+    const before = pointers.get(head.tenant)
+    // Of two answers the later one may have been given earlier.
+    if (before && before.revision >= head.revision) return
+    const { active, revision: at, tenant } = head
+    keep(tenant, { active, revision: at, first: before?.first ?? (loaded && complete ? 0 : active) })
+    if (loaded && active !== (before?.active ?? 0)) left(tenant)
   }
 
   async function read(): Promise<void> {
@@ -69,7 +74,7 @@ export function createPointers(store: Pick<ConfigStore, 'head' | 'heads'>, left:
     const head = await store.head(tenant)
     const before = pointers.get(tenant)
     if (head === null) return before ?? nowhere
-    if (!before) pointers.set(tenant, { active: head.active, revision: head.revision, first: head.active })
+    if (!before) keep(tenant, { active: head.active, revision: head.revision, first: head.active })
     else moved(head)
     return pointers.get(tenant) ?? nowhere
   }
@@ -87,7 +92,13 @@ export function createPointers(store: Pick<ConfigStore, 'head' | 'heads'>, left:
       return following
     },
 
-    of: (tenant) => pointers.get(tenant) ?? (complete ? nowhere : ask(tenant)),
+    of(tenant) {
+      const pointer = pointers.get(tenant)
+      if (complete) return pointer ?? nowhere
+      if (pointer === undefined) return ask(tenant)
+      keep(tenant, pointer)
+      return pointer
+    },
 
     known: (tenant) => pointers.get(tenant) ?? (complete ? nowhere : null),
 

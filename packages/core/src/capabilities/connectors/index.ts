@@ -22,4 +22,4 @@ export type {
 } from './driver.ts'
 export { ConnectionFailure } from './driver.ts'
 export { connectorErrors } from './errors.ts'
-export type { ConnectorHealth, ConnectorNote, ConnectorStore } from './store.ts'
+export type * from './store.ts'

@@ -15,16 +15,4 @@ export { costOperations } from './contract.ts'
 export { costErrors } from './errors.ts'
 export type { PriceSource, Rate, RateCard, Rates, TieredRate } from './rate-card.ts'
 export type { Budgets } from './section.ts'
-export type {
-  BudgetRow,
-  ChargeOutcome,
-  Charges,
-  CostReportRow,
-  CostStore,
-  EntryFilter,
-  Grouping,
-  LedgerEntry,
-  ReportQuery,
-  Reservation,
-  Settlement,
-} from './store.ts'
+export type * from './store.ts'

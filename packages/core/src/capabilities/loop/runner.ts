@@ -184,7 +184,9 @@ export function createRunner(dependencies: LoopDependencies & { readonly histori
   function tryAgain(turn: string, wait: number): void {
     clock.after(wait, () => {
       if (stopping.signal.aborted) return
-      resume(turn, 'takeover', null).catch(() => tryAgain(turn, Math.min(wait * 2, longestRetryMs)))
+      // One that is somebody else's by now may come back, like any other.
+      const settled = (resumed: boolean) => resumed || running.has(turn) || unrecorded.delete(turn)
+      resume(turn, 'takeover', null).then(settled, () => tryAgain(turn, Math.min(wait * 2, longestRetryMs)))
     })
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts'
+import { unlessAborted } from '../../kernel/unless-aborted.ts'
 import type { DiscoveredModels } from './contract.ts'
 import { isModelFailure, type ModelInfo, type Provider } from './provider.ts'
 
@@ -62,7 +63,7 @@ export class Discovery {
       running = this.#fetch(provider).finally(() => this.#running.delete(id))
       this.#running.set(id, running)
     }
-    return unlessAborted(running, signal)
+    return signal ? unlessAborted(running, signal) : running
   }
 
   async #fetch(provider: Provider): Promise<Found> {
@@ -84,14 +85,4 @@ function sound(models: readonly ModelInfo[]): readonly ModelInfo[] {
     if (typeof name === 'string' && name.length <= longestName && /^[!-~]+$/.test(name)) byName.set(name, info)
   }
   return [...byName.values()]
-}
-
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

@@ -4,7 +4,7 @@ export { endsTurn, pausesTurn } from './events.ts'
 export { checkName, longestSessionId, newSession } from './new-session.ts'
 export type { ImagePart, Message, NewMessage, Part, Role, Session, SessionStatus, Usage } from './session.ts'
 export { isSpoken, textOf } from './session.ts'
-export type { NewSession, SessionFilter, SessionPatch, SessionStore } from './store.ts'
+export type * from './store.ts'
 export type {
   BreakerState,
   ContextSegment,

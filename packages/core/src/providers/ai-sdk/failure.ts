@@ -5,7 +5,7 @@ import {
   type ToolDescription,
 } from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import { connectionClass, connectionText, shorten } from '../connection.ts'
+import { connectionClass, connectionText, shorten, statusIn } from '../connection.ts'
 import { classOf } from '../openai-compatible/failure.ts'
 import { retryAfterMs } from '../retry-after.ts'
 
@@ -97,8 +97,3 @@ const record = (value: unknown): Record<string, unknown> =>
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 const numberOf = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined)
-
-function statusIn(code: unknown): number | undefined {
-  const number = typeof code === 'string' && /^\d{3}$/.test(code) ? Number(code) : code
-  return typeof number === 'number' && number >= 400 && number < 600 ? number : undefined
-}

@@ -6,7 +6,7 @@ import {
   type ToolDescription,
 } from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import { connectionClass, connectionText, lookAt, pageInstead, shorten } from '../connection.ts'
+import { classOfStatus, connectionClass, connectionText, lookAt, pageInstead, shorten } from '../connection.ts'
 import { retryAfterMs } from '../retry-after.ts'
 import type { Sdk } from './client.ts'
 
@@ -67,25 +67,8 @@ export function classOf(status: number | undefined, codes: readonly unknown[], m
   for (const code of codes) {
     if (typeof code === 'string' && Object.hasOwn(byCode, code)) return byCode[code] ?? 'bad-request'
   }
-  switch (status) {
-    case 401:
-      return 'auth'
-    case 402:
-      return 'billing'
-    case 403:
-      return 'auth'
-    case 408:
-    case 504:
-      return 'timeout'
-    case 413:
-      return 'context-too-long'
-    case 429:
-      return 'rate-limit'
-    case 503:
-    case 529:
-      return 'overload'
-  }
-  if (status !== undefined && status >= 500) return 'server'
+  const byStatus = classOfStatus(status)
+  if (byStatus !== null) return byStatus
   if (tooLong.test(message)) return 'context-too-long'
   if (unpaid.test(message)) return 'billing'
   if (filtered.test(message)) return 'content-refused'

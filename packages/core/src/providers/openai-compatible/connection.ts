@@ -1,8 +1,9 @@
 import type OpenAI from 'openai'
 import type { APIPromise } from 'openai'
 import type { Stream } from 'openai/streaming'
-import { ModelFailure, type ModelPart, type ModelRequest } from '../../capabilities/models/index.ts'
-import { checkOptions, otherThanEvents, untilAborted } from '../connection.ts'
+import type { ModelPart, ModelRequest } from '../../capabilities/models/index.ts'
+import { unlessAborted } from '../../kernel/unless-aborted.ts'
+import { checkEvents, checkOptions } from '../connection.ts'
 import { type ApiKey, secretKeeper } from '../secrets.ts'
 import { loadSdk, makeClient, type Sdk } from './client.ts'
 import { failureOf } from './failure.ts'
@@ -63,13 +64,9 @@ export function connectionTo(options: ConnectionOptions): Connection {
       const { sdk, client } = await connected()
       const parts: ModelPart[] = []
       try {
-        const { data, response } = await untilAborted(send(client, { signal }).withResponse(), signal)
-        const type = otherThanEvents(response.headers.get('content-type'))
-        if (type !== null) {
-          data.controller.abort()
-          throw new ModelFailure('malformed', `the server answered with ${type} instead of an event stream`)
-        }
-        for await (const event of data) {
+        const sent = await unlessAborted(send(client, { signal }).withResponse(), signal)
+        checkEvents(sent)
+        for await (const event of sent.data) {
           reader.take(event, parts)
           for (const part of parts) yield part
           parts.length = 0
@@ -87,7 +84,7 @@ export function connectionTo(options: ConnectionOptions): Connection {
       signal.throwIfAborted()
       const { sdk, client } = await connected()
       try {
-        return await untilAborted(send(client, sdk, { signal }), signal)
+        return await unlessAborted(send(client, sdk, { signal }), signal)
       } catch (error) {
         if (signal.aborted) throw signal.reason
         throw failureOf(error, sdk, secrets.hide)

@@ -6,7 +6,15 @@ import {
   type ToolDescription,
 } from '../../capabilities/models/index.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import { connectionClass, connectionText, lookAt, pageInstead, shorten } from '../connection.ts'
+import {
+  classOfStatus,
+  connectionClass,
+  connectionText,
+  lookAt,
+  pageInstead,
+  shorten,
+  statusIn,
+} from '../connection.ts'
 import { retryAfterMs } from '../retry-after.ts'
 import type { Sdk } from './client.ts'
 
@@ -62,7 +70,7 @@ export function failureOf(
   if (error instanceof sdk.APIConnectionError) return failed(connectionClass(error), connectionText(error))
   if (error instanceof sdk.APIError) {
     // An error inside a stream has no status of its own; some servers put one into its code.
-    const inBody = numberIn(error.code)
+    const inBody = statusIn(error.code)
     const status = error.status ?? inBody
     const wait = retryAfterMs(error.headers, Date.now())
     return failed(classOf(status, [error.code, error.type], error.message), messageOf(error, tools), {
@@ -99,25 +107,10 @@ export function classOf(status: number | undefined, codes: readonly unknown[], m
     if (tooLong.test(message)) return 'context-too-long'
     return codes.some((code) => typeof code === 'string' && blamesRequest.test(code)) ? 'bad-request' : 'server'
   }
-  switch (status) {
-    case 401:
-      return 'auth'
-    case 402:
-      return 'billing'
-    case 403:
-      return refused.test(message) ? 'content-refused' : unpaid.test(message) ? 'billing' : 'auth'
-    case 408:
-    case 504:
-      return 'timeout'
-    case 413:
-      return 'context-too-long'
-    case 429:
-      return 'rate-limit'
-    case 503:
-    case 529:
-      return 'overload'
-  }
-  if (status >= 500) return 'server'
+  if (status === 403 && refused.test(message)) return 'content-refused'
+  if (status === 403 && unpaid.test(message)) return 'billing'
+  const byStatus = classOfStatus(status)
+  if (byStatus !== null) return byStatus
   if (tooLong.test(message)) return 'context-too-long'
   if (refused.test(message)) return 'content-refused'
   return unpaid.test(message) ? 'billing' : 'bad-request'
@@ -130,8 +123,3 @@ const tooLong =
   /ContextWindowExceeded|context the overflows|maximum context length|context[ _](?:length|window|size)|(?:prompt|input) is too long|too many (?:input )?tokens|exceeds the (?:available|maximum) context/i
 const refused = /content (?:filter|management|policy)|moderation|flagged/i
 const unpaid = /credit balance|insufficient (?:balance|credits?|funds)/i
-
-const numberIn = (code: unknown): number | undefined => {
-  const number = typeof code === 'string' && /^\d{3}$/.test(code) ? Number(code) : code
-  return typeof number === 'number' && number >= 400 && number < 600 ? number : undefined
-}

@@ -1,9 +1,12 @@
 import type {
   AcceptTurn,
+  BreakerRecord,
   LedgerEntry,
+  NewApproval,
   NewMessage,
   NewNote,
   NewSession,
+  NewToolCall,
   Owner,
   Part,
   Reservation,
@@ -73,6 +76,47 @@ export const accepting = (session: string, id: string, values: Partial<AcceptTur
   refuseDuplicateSince: null,
   idempotency: null,
   ...values,
+})
+
+export const toolCall = (id: string): NewToolCall => ({
+  id,
+  step: 1,
+  call: id,
+  tool: 'search',
+  arguments: '{}',
+  status: 'waiting',
+  policy: { decision: 'ask', rule: 'risk', reason: null },
+  output: null,
+  startedAt: 1,
+  endedAt: null,
+  toolHash: 'c3d4',
+})
+
+export const approval = (id: string, toolCall: string): NewApproval => ({
+  id,
+  toolCall,
+  tool: 'search',
+  arguments: '{}',
+  argumentsHash: 'hash',
+  reason: null,
+  requestedAuthority: 'peer',
+  createdAt: 1,
+  expiresAt: 1_000,
+  toolHash: 'c3d4',
+})
+
+export const breaker = (version: number): BreakerRecord => ({
+  provider: 'openai',
+  version,
+  state: 'closed',
+  cause: null,
+  failures: [1],
+  lastFailure: 'server',
+  cooldownMs: 1,
+  openedAt: null,
+  retryAt: null,
+  probe: null,
+  changedAt: 1,
 })
 
 /** A model call that was paid for. */
