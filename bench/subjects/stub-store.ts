@@ -73,6 +73,7 @@ export function stubStore(): Store {
     },
     flush: () => Promise.resolve(),
     takeOver: () => Promise.resolve([]),
+    prune: () => Promise.resolve(0),
     heartbeat: () => Promise.resolve(),
     retire: () => Promise.resolve(),
   })

@@ -16,7 +16,7 @@ async function sweeping(take: () => Promise<void>) {
   const done = vi.fn()
   const doing = (what: string) => async () => done(what)
   const report = vi.fn()
-  const store = { exclusive: false, open: async () => {}, loop: { heartbeat: async () => {} } }
+  const store = { exclusive: false, open: async () => {}, loop: { heartbeat: async () => {}, prune: async () => 0 } }
   const life = createLife({
     store: store as unknown as Store,
     opened: () => {},
@@ -24,6 +24,7 @@ async function sweeping(take: () => Promise<void>) {
     config: { start: async () => {}, sweep: doing('config'), moved: () => {} },
     breakers: { refresh: doing('breakers') },
     prices: { load: async () => {} },
+    providerKeys: { changed: () => {} },
     costs: { settleAbandoned: async () => {} },
     runner: { takeOver: take, stop: async () => {} },
     held: { changed: () => {}, sweep: doing('held') },

@@ -1,5 +1,6 @@
 import type { Approvals } from './capabilities/approvals/service.ts'
 import type { Breakers } from './capabilities/breakers/service.ts'
+import type { ProviderKeys } from './capabilities/config/provider-keys.ts'
 import type { Config } from './capabilities/config/service.ts'
 import type { Connectors } from './capabilities/connectors/service.ts'
 import type { Prices } from './capabilities/costs/rate-card.ts'
@@ -15,6 +16,8 @@ import { type Store, type StoreChange, storeErrors } from './stores.ts'
 
 /** What turns have to record their end when their tools were aborted. */
 const afterStopMs = 1_000
+/** Instances that are dead for so long are forgotten. */
+const forgottenAfterMs = 3_600_000
 
 /** Stores that a runtime of this process has open: what runs there is not left over from a dead one. */
 const inUse = new WeakSet<Store>()
@@ -27,6 +30,7 @@ export interface LifeDependencies {
   readonly config: Pick<Config, 'start' | 'sweep' | 'moved'>
   readonly breakers: Pick<Breakers, 'refresh'>
   readonly prices: Pick<Prices, 'load'>
+  readonly providerKeys: Pick<ProviderKeys, 'changed'>
   readonly costs: Pick<Costs, 'settleAbandoned'>
   readonly runner: Pick<Runner, 'takeOver' | 'stop'>
   readonly held: HeldTurns
@@ -51,7 +55,7 @@ export interface Life {
 
 export function createLife(dependencies: LifeDependencies): Life {
   const { approvals, breakers, clock, config, connectors, costs, held, instance } = dependencies
-  const { leaseMs, prices, realtime, report, runner, stopMs, store } = dependencies
+  const { leaseMs, prices, providerKeys, realtime, report, runner, stopMs, store } = dependencies
   let state: 'new' | 'started' | 'stopped' = 'new'
   let starting: Promise<void> | undefined
   let stopping: Promise<void> | undefined
@@ -105,6 +109,7 @@ export function createLife(dependencies: LifeDependencies): Life {
   async function takeOver(before: number): Promise<void> {
     await runner.takeOver(before)
     await costs.settleAbandoned(before)
+    await store.loop.prune(clock.now() - forgottenAfterMs)
   }
 
   /** What breaks one of them must not keep the others from their work; a database that fails them all is told of once. */
@@ -131,6 +136,7 @@ export function createLife(dependencies: LifeDependencies): Life {
   function hint(change: StoreChange): void {
     if ('breaker' in change) breakers.refresh().catch((error) => report(error, 'breakers'))
     else if ('config' in change) config.moved(change.config)
+    else if ('secret' in change) providerKeys.changed(change.secret.tenant, change.secret.name)
     else {
       realtime.touch(change.turn)
       held.changed(change.turn)

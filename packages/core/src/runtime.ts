@@ -160,13 +160,13 @@ export function createRuntime(given: RuntimeOptions): Runtime {
   const connectors = createConnectors({
     driver: options.connectors,
     allowProcesses,
-    definitions: configuredConnectors({ reader: config.reader, change: config.change }),
+    definitions: configuredConnectors({ reader: config.reader, edit: config.edit }),
     store: store.connectors,
     vault: vault.vault,
     clock,
     report: reportError,
   })
-  const settings = createSettings({ definitions, config, vault: vault.vault, report: reportError })
+  const settings = createSettings({ definitions, config, vault: vault.vault })
   const providerKeys = createProviderKeys({
     vault: vault.vault,
     clock,
@@ -229,6 +229,7 @@ export function createRuntime(given: RuntimeOptions): Runtime {
   }
 
   const life = createLife({
+    providerKeys,
     store,
     opened: tellOfMissing,
     instance,

@@ -10,6 +10,7 @@ import type { VaultStore } from './capabilities/vault/index.ts'
 import { defineErrors } from './kernel/errors.ts'
 
 export type { Approval, ApprovalDecision, ApprovalStatus, ApprovalStore } from './capabilities/approvals/index.ts'
+export { refusedCalls } from './capabilities/approvals/index.ts'
 export type { BreakerProbe, BreakerRecord, BreakerStore } from './capabilities/breakers/index.ts'
 export type {
   ActivatedGeneration,
@@ -20,7 +21,9 @@ export type {
   ConfigStore,
   Generation,
   NewGeneration,
+  PutSecrets,
   Retention,
+  SecretsPut,
   StoredContent,
 } from './capabilities/config/index.ts'
 export type { ConnectorHealth, ConnectorNote, ConnectorStore } from './capabilities/connectors/index.ts'
@@ -45,6 +48,7 @@ export type {
   Committed,
   Lease,
   LoopStore,
+  LostCall,
   NewApproval,
   NewToolCall,
   NewTurn,
@@ -82,6 +86,7 @@ export type {
   ToolCall,
   Turn,
   TurnError,
+  TurnEvent,
   TurnOptions,
   TurnSelection,
   TurnStatus,
@@ -94,6 +99,7 @@ export type {
   VaultEntry,
   VaultPosition,
   VaultStore,
+  VaultWrite,
 } from './capabilities/vault/index.ts'
 export type { Owner, Reach } from './kernel/context.ts'
 export { isKeelsonError, KeelsonError } from './kernel/errors.ts'
@@ -101,8 +107,15 @@ export type { Json, JsonObject } from './kernel/json.ts'
 export type { Window } from './kernel/pages.ts'
 export { foldText, searchWords } from './kernel/search-words.ts'
 
-/** What another instance has written to: a turn, by its id, a breaker, by its provider, or where a pointer is now. */
-export type StoreChange = { readonly turn: string } | { readonly breaker: string } | { readonly config: ConfigHead }
+/**
+ * What another instance has written to: a turn, by its id, a breaker, by its provider, a secret, by its name, or where a
+ * pointer is now.
+ */
+export type StoreChange =
+  | { readonly turn: string }
+  | { readonly breaker: string }
+  | { readonly config: ConfigHead }
+  | { readonly secret: { readonly tenant: string; readonly name: string } }
 
 /** Hints that other instances have changed something. Some may be missed, so whoever waits also looks now and then. */
 export interface StoreChanges {

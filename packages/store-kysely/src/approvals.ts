@@ -1,4 +1,4 @@
-import type { ApprovalStatus, ApprovalStore, Reach, Window } from '@keelson/core/stores'
+import { type ApprovalStatus, type ApprovalStore, type Reach, refusedCalls, type Window } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import {
   approvalColumns,
@@ -12,9 +12,9 @@ import {
   windowValues,
   within,
 } from './columns.ts'
-import type { Engine } from './engine.ts'
-import type { Database } from './schema.ts'
-import { type Parameters, remembered, statement } from './statement.ts'
+import { type Engine, run, type Statement, type Work } from './engine.ts'
+import type { ApprovalTable, Database } from './schema.ts'
+import { type Parameters, remembered, rowsStatement, statement } from './statement.ts'
 
 interface ListValues extends ReachValues, Window {
   status: ApprovalStatus
@@ -27,6 +27,14 @@ interface DecideValues extends ReachValues {
   decidedBy: string
   at: number
 }
+
+interface EndedCall {
+  toolCall: string
+  output: string
+  at: number
+}
+
+type RefusedRow = Pick<ApprovalTable, (typeof approvalColumns)[number] | 'follow_up'>
 
 const listedColumns = approvalColumns.map((column) => `approvals.${column}` as const)
 
@@ -97,7 +105,7 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
         .where('status', '=', sql.lit('pending'))
         .where('expires_at', '>', parameter('at'))
         .where(within('approvals', kind, parameter))
-        .returning(approvalColumns),
+        .returning([...approvalColumns, 'follow_up']),
     ),
   )
 
@@ -119,8 +127,43 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
           ? row('id', '=', sql<string>`any(array(${due.forUpdate().skipLocked()}))`)
           : row('id', 'in', due)
       })
-      .returning(approvalColumns),
+      .returning([...approvalColumns, 'follow_up']),
   )
+
+  const due = statement((parameter: Parameters<{ at: number }>) =>
+    db
+      .selectFrom('approvals')
+      .select('id')
+      .where('status', '=', sql.lit('pending'))
+      .where('expires_at', '<=', parameter('at'))
+      .limit(sql.lit(1)),
+  )
+
+  /** One output and one time for all of them. */
+  const endCalls = rowsStatement<EndedCall>(['toolCall', 'output', 'at'], (rows) =>
+    db
+      .updateTable('tool_calls')
+      .set({ status: 'denied', output: rows[0]?.output, ended_at: rows[0]?.at })
+      .where('status', '=', sql.lit('waiting'))
+      .where(
+        'id',
+        'in',
+        rows.map(({ toolCall }) => toolCall),
+      ),
+  )
+
+  /** Ends the calls whose turns went on without them; the others are ended by their turns. */
+  function* refused<Values extends { at: number }>(
+    refusing: Statement<Values, RefusedRow>,
+    values: Values,
+    text: string,
+  ): Work<RefusedRow[]> {
+    const rows = yield* run(refusing, values)
+    const end = { output: JSON.stringify(text), at: values.at }
+    const left = rows.flatMap(({ follow_up, tool_call }) => (follow_up === 1 ? { ...end, toolCall: tool_call } : []))
+    if (left.length > 0) yield* run(endCalls(left.length), left)
+    return rows
+  }
 
   const resumable = statement((parameter: Parameters<{ limit: number }>) =>
     db
@@ -191,12 +234,19 @@ export function createApprovalStore(db: Kysely<Database>, engine: Engine): Appro
 
     async decide(reach, id, { status, decidedBy, at }) {
       const values = { ...reachValues(reach), id, status, decidedBy, at }
-      const [row] = await engine.query(decide(reachKind(reach)), values)
+      const deciding = decide(reachKind(reach))
+      const [row] =
+        status === 'approved'
+          ? await engine.query(deciding, values)
+          : await engine.transaction('write', () => refused(deciding, values, refusedCalls.denied))
       return row === undefined ? null : approvalOf(row)
     },
 
     async expire(at, limit) {
-      return (await engine.query(expire, { at, limit: atLeastZero(limit) })).map(approvalOf)
+      const values = { at, limit: atLeastZero(limit) }
+      // Asked with every look at what is pending, and mostly for nothing.
+      if ((await engine.query(due, { at })).length === 0) return []
+      return (await engine.transaction('write', () => refused(expire, values, refusedCalls.expired))).map(approvalOf)
     },
 
     async unfollowed(limit) {

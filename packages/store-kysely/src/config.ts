@@ -1,10 +1,18 @@
-import type { ActivatedGeneration, AddedGeneration, ConfigHead, ConfigStore, Generation } from '@keelson/core/stores'
+import type {
+  ActivatedGeneration,
+  AddedGeneration,
+  ConfigHead,
+  ConfigStore,
+  Generation,
+  SecretsPut,
+} from '@keelson/core/stores'
 import type { Kysely } from 'kysely'
 import { atLeastZero } from './columns.ts'
 import { configStatements, type generationColumns } from './config-statements.ts'
 import { upkeepStatements } from './config-upkeep.ts'
 import { type Engine, run, type Work } from './engine.ts'
 import type { ConfigGenerationTable, Database } from './schema.ts'
+import { createVaultWriter } from './vault.ts'
 
 const generationOf = (row: Pick<ConfigGenerationTable, (typeof generationColumns)[number]>): Generation => ({
   number: row.number,
@@ -20,6 +28,7 @@ const generationOf = (row: Pick<ConfigGenerationTable, (typeof generationColumns
 
 export function createConfigStore(db: Kysely<Database>, engine: Engine): ConfigStore {
   const statements = { ...configStatements(db, engine.features), ...upkeepStatements(db, engine.features) }
+  const writeVault = createVaultWriter(db)
 
   function* advance(): Work<number> {
     const [state] = yield* run(statements.advance, {})
@@ -67,7 +76,7 @@ export function createConfigStore(db: Kysely<Database>, engine: Engine): ConfigS
       return row?.definitions ?? null
     },
 
-    add: (tenant, { generation, code, empty, base, numbering, activate }) =>
+    add: (tenant, { generation, code, empty, base, numbering, activate, secrets }) =>
       engine.transaction('write', function* (): Work<AddedGeneration> {
         const revision = yield* advance()
         const [head] = yield* run(statements.head, { tenant })
@@ -75,6 +84,7 @@ export function createConfigStore(db: Kysely<Database>, engine: Engine): ConfigS
         if (active !== base) return { outcome: 'conflict', active }
         const { author, content, createdAt, description, trigger } = generation
         const latest = head?.latest ?? 0
+        yield* writeVault(tenant, secrets, generation.createdAt)
         if (numbering === 'reuse') {
           const [same] = yield* run(statements.newestOfContent, { tenant, hash: content.hash })
           const number = same?.number ?? (empty ? 0 : undefined)
@@ -101,6 +111,16 @@ export function createConfigStore(db: Kysely<Database>, engine: Engine): ConfigS
         })
         const next = { tenant, active: activate ? number : base, latest: number, revision }
         return { outcome: 'created', head: yield* move(head, next, base, createdAt), number }
+      }),
+
+    putSecrets: (tenant, { secrets, base, at }) =>
+      engine.transaction('write', function* (): Work<SecretsPut> {
+        yield* run(statements.hold, {})
+        const [head] = yield* run(statements.head, { tenant })
+        const active = head?.active ?? 0
+        if (active !== base) return { outcome: 'conflict', active }
+        yield* writeVault(tenant, secrets, at)
+        return { outcome: 'put' }
       }),
 
     activate: (tenant, number, base, at) =>

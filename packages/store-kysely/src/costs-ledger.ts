@@ -8,6 +8,7 @@ import {
 } from '@keelson/core/stores'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 import {
+  crossingsOf,
   ledgerColumns,
   ledgerRow,
   reservationColumns,
@@ -174,6 +175,7 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
   function* takeRoom(reservation: Reservation): Work<ReadonlySet<string>> {
     const { amount, windows } = reservation
     // A row that is not there yet would be made without being asked.
+    if (windows.length === 0) return new Set()
     if (windows.some((window) => window.amount < BigInt(amount))) {
       return new Set(windows.filter((window) => window.amount >= BigInt(amount)).map(({ key }) => key))
     }
@@ -211,22 +213,28 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
     ledger: readonly LedgerEntry[],
     settlements: readonly Settlement[],
   ): Work<readonly BudgetCrossing[]> {
-    const open = settlements.length === 0 ? noIds : yield* removed(settlements)
-    if (ledger.length > 0) {
-      yield* insertAll(statements.insertLedger, ledger.map(ledgerRow))
-      yield* insertAll(statements.addToRollups, rollupRows(ledger))
+    const open = settlements.length === 0 ? settlements : yield* removed(settlements)
+    // Whoever took this process for dead has written the others.
+    const late = settlements.filter((settlement) => !open.includes(settlement))
+    const entries =
+      late.length === 0 ? ledger : ledger.filter(({ id }) => late.every((each) => each.reservation !== id))
+    if (entries.length > 0) {
+      yield* insertAll(statements.insertLedger, entries.map(ledgerRow))
+      yield* insertAll(statements.addToRollups, rollupRows(entries))
     }
-    return open.size === 0 ? [] : yield* settle(settlements.filter(({ reservation }) => open.has(reservation)))
+    return yield* settle(open)
   }
 
-  function* removed(settlements: readonly Settlement[]): Work<ReadonlySet<string>> {
+  /** Those whose reservations were still there. */
+  function* removed(settlements: readonly Settlement[]): Work<readonly Settlement[]> {
     const ids = settlements.map(({ reservation }) => ({ id: reservation }))
     const rows = (yield* run(statements.removeReservations(ids.length), ids)) as { id: string }[]
-    return new Set(rows.map(({ id }) => id))
+    return settlements.filter(({ reservation }) => rows.some(({ id }) => id === reservation))
   }
 
   /** One row per window, in the order in which everybody locks them. */
   function* settle(settlements: readonly Settlement[]): Work<readonly BudgetCrossing[]> {
+    if (settlements.every(({ windows }) => windows.length === 0)) return []
     const windows = new Map<string, BudgetWindow>()
     const rows = new Map<string, BudgetWindowTable>()
     for (const { amount, charge: spent, windows: all } of settlements) {
@@ -288,11 +296,4 @@ export function createLedger(db: Kysely<Database>): LedgerWork {
   return { charge, reserve, tryReserve, usedUp, payTurn, settleTurn, settleRows }
 }
 
-const noIds: ReadonlySet<string> = new Set()
 const nothing: Abandoned = { amount: 0, crossings: [] }
-
-/** The thresholds that have been reached since the highest that was told of. */
-const crossingsOf = (window: BudgetWindow, spent: bigint, told: number): BudgetCrossing[] =>
-  window.thresholds
-    .filter((percent) => percent > told && window.amount > 0n && spent * 100n >= BigInt(percent) * window.amount)
-    .map((percent) => ({ window, percent, spent }))

@@ -1,4 +1,4 @@
-import type { BudgetWindow, LedgerEntry, Reservation } from '@keelson/core/stores'
+import type { BudgetCrossing, BudgetWindow, LedgerEntry, Reservation } from '@keelson/core/stores'
 import type { BudgetWindowTable, CostRollupTable, LedgerTable, ReservationTable } from './schema-costs.ts'
 
 export const hour = 3_600_000
@@ -209,3 +209,9 @@ export function reservationOf(row: Pick<ReservationTable, 'id' | 'amount' | 'ent
     windows: windows.map((window) => ({ ...window, amount: BigInt(window.amount) })),
   }
 }
+
+/** The thresholds that have been reached since the highest that was told of. */
+export const crossingsOf = (window: BudgetWindow, spent: bigint, told: number): BudgetCrossing[] =>
+  window.thresholds
+    .filter((percent) => percent > told && window.amount > 0n && spent * 100n >= BigInt(percent) * window.amount)
+    .map((percent) => ({ window, percent, spent }))

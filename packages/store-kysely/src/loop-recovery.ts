@@ -6,7 +6,7 @@ import type { LedgerWork } from './costs-ledger.ts'
 import { type DeadValues, ofDeadInstance } from './dead-instances.ts'
 import { type Features, run, type Statement, type Work } from './engine.ts'
 import type { Queue } from './loop-queue.ts'
-import { lastLogSequence } from './loop-rows.ts'
+import { lastLogSequence, lostCallOf } from './loop-rows.ts'
 import type { Database, TurnTable } from './schema.ts'
 import { type Parameters, statement } from './statement.ts'
 
@@ -141,6 +141,7 @@ export function createRecovery(
       lastSequence: held.last_sequence,
       toolCalls: toolCalls.map(toolCallOf),
       logSequence: lastLogSequence(turn.log),
+      lostCall: amount === 0 ? lostCallOf(turn.log) : null,
     }
   }
 
@@ -163,7 +164,7 @@ export function createRecovery(
     if (taken.length === limit) return taken
     for (const { id: session } of yield* run(statements.stalled, { limit: limit - taken.length })) {
       const started = yield* queue.startNext(session, instance, at)
-      if (started !== null) taken.push({ ...started, toolCalls: [], logSequence: 0 })
+      if (started !== null) taken.push({ ...started, toolCalls: [], logSequence: 0, lostCall: null })
     }
     return taken
   }

@@ -1,11 +1,13 @@
 import type {
   AcceptTurn,
   Lease,
+  LostCall,
   NewApproval,
   NewToolCall,
   Owner,
   Turn,
   TurnCommit,
+  TurnEvent,
   TurnOptions,
 } from '@keelson/core/stores'
 import { isSettled } from '@keelson/core/stores'
@@ -143,18 +145,32 @@ export function lastLogSequence(log: string): number {
   let end = log.length
   while (end > 0) {
     const start = log.lastIndexOf('\n', end - 1) + 1
-    const sequence = sequenceOf(log.slice(start, end))
-    if (sequence !== undefined) return sequence
+    const event = eventOf(log.slice(start, end))
+    if (event !== undefined) return event.sequence
     end = start - 1
   }
   return 0
 }
 
-function sequenceOf(line: string): number | undefined {
+/** What a log tells of the model call that was being made when it ended. */
+export function lostCallOf(log: string): LostCall {
+  let saidBytes = 0
+  for (const line of log.split('\n').reverse()) {
+    const event = eventOf(line)
+    if (event === undefined) continue
+    if (event.type === 'step.finished') break
+    if (event.type === 'step.started' || event.type === 'step.restarted') return { model: event.model, saidBytes }
+    if (event.type === 'text.delta' || event.type === 'reasoning.delta') saidBytes += Buffer.byteLength(event.text)
+  }
+  return { model: null, saidBytes: 0 }
+}
+
+/** Undefined for a line that is no event. */
+function eventOf(line: string): TurnEvent | undefined {
   try {
     const event: unknown = JSON.parse(line)
     if (typeof event === 'object' && event !== null && 'sequence' in event && typeof event.sequence === 'number') {
-      return event.sequence
+      return event as TurnEvent
     }
   } catch {
     // Not an event: the one before it counts.

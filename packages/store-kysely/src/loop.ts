@@ -37,6 +37,20 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
     db.deleteFrom('instances').where('id', '=', parameter('instance')),
   )
 
+  const prune = statement((parameter: Parameters<{ before: number }>) =>
+    db
+      .deleteFrom('instances')
+      .where('heartbeat', '<', parameter('before'))
+      .where((row) =>
+        row.not(
+          row.exists(
+            row.selectFrom('sessions').select('sessions.id').whereRef('sessions.instance', '=', 'instances.id'),
+          ),
+        ),
+      )
+      .returning('id'),
+  )
+
   const waiting = remembered((kind: ReachKind) =>
     statement((parameter: Parameters<ReachValues & { session: string }>) =>
       db
@@ -93,6 +107,10 @@ export function createLoopStore(db: Kysely<Database>, engine: Engine): LoopStore
 
     async heartbeat(instance, at) {
       await engine.query(heartbeat, { instance, at })
+    },
+
+    async prune(before) {
+      return (await engine.query(prune, { before })).length
     },
 
     async retire(instance) {

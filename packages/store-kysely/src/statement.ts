@@ -75,11 +75,11 @@ export function columnsOf<Values, Column extends keyof Values & string>(
   return Object.fromEntries(columns.map((column) => [column, parameter(column)])) as Expressions<Pick<Values, Column>>
 }
 
-/** An insert of several rows in one statement, compiled once per number of rows. */
-export function rowsStatement<Row extends object>(
+/** A statement about several rows, compiled once per number of rows. */
+export function rowsStatement<Row extends object, Result = unknown>(
   columns: readonly (keyof Row & string)[],
-  build: (rows: Expressions<Row>[]) => Compilable<unknown>,
-): (count: number) => Statement<readonly Row[], unknown> {
+  build: (rows: Expressions<Row>[]) => Compilable<Result>,
+): (count: number) => Statement<readonly Row[], Result> {
   return remembered((count: number) =>
     lazy(() =>
       build(

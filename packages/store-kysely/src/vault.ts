@@ -1,9 +1,9 @@
-import type { Resealed, SealedEntry, VaultEntry, VaultStore } from '@keelson/core/stores'
+import type { Resealed, SealedEntry, VaultEntry, VaultStore, VaultWrite } from '@keelson/core/stores'
 import { type Kysely, sql } from 'kysely'
 import { atLeastZero } from './columns.ts'
-import type { Engine } from './engine.ts'
+import { type Engine, run, type Work } from './engine.ts'
 import type { Database, VaultEntryTable } from './schema.ts'
-import { columnsOf, type Parameters, rowsStatement, statement } from './statement.ts'
+import { type Parameters, rowsStatement, statement } from './statement.ts'
 
 const entryColumns = ['name', 'key_id', 'created_at', 'updated_at'] as const
 const sealedColumns = ['tenant', 'name', 'key_id', 'envelope'] as const
@@ -30,20 +30,56 @@ interface Fresh {
   envelope: string
 }
 
-export function createVaultStore(db: Kysely<Database>, engine: Engine): VaultStore {
-  const put = statement((parameter: Parameters<VaultEntryTable>) =>
-    db
-      .insertInto('vault_entries')
-      .values(columnsOf(parameter, ['tenant', 'name', 'key_id', 'envelope', 'created_at', 'updated_at']))
-      .onConflict((conflict) =>
-        conflict.columns(['tenant', 'name']).doUpdateSet((row) => ({
-          key_id: row.ref('excluded.key_id'),
-          envelope: row.ref('excluded.envelope'),
-          updated_at: row.ref('excluded.updated_at'),
-        })),
-      )
-      .returning(entryColumns),
+/** Writes entries of one tenant, all of them, within a transaction of another store. */
+export function createVaultWriter(db: Kysely<Database>) {
+  const putAll = putStatement(db)
+  const removeAll = removeStatement(db)
+
+  return function* write(tenant: string, writes: readonly VaultWrite[], at: number): Work<void> {
+    const put: VaultEntryTable[] = []
+    const gone: OfName[] = []
+    for (const { name, sealed } of writes) {
+      if (sealed === null) gone.push({ tenant, name })
+      else put.push({ tenant, name, key_id: sealed.keyId, envelope: sealed.envelope, created_at: at, updated_at: at })
+    }
+    if (put.length > 0) yield* run(putAll(put.length), put)
+    if (gone.length > 0) yield* run(removeAll(gone.length), gone)
+  }
+}
+
+interface OfName {
+  tenant: string
+  name: string
+}
+
+const putStatement = (db: Kysely<Database>) =>
+  rowsStatement<VaultEntryTable, Pick<VaultEntryTable, (typeof entryColumns)[number]>>(
+    ['tenant', 'name', 'key_id', 'envelope', 'created_at', 'updated_at'],
+    (rows) =>
+      db
+        .insertInto('vault_entries')
+        .values(rows)
+        .onConflict((conflict) =>
+          conflict.columns(['tenant', 'name']).doUpdateSet((row) => ({
+            key_id: row.ref('excluded.key_id'),
+            envelope: row.ref('excluded.envelope'),
+            updated_at: row.ref('excluded.updated_at'),
+          })),
+        )
+        .returning(entryColumns),
   )
+
+const removeStatement = (db: Kysely<Database>) =>
+  rowsStatement<OfName, Pick<OfName, 'name'>>(['tenant', 'name'], (rows) =>
+    db
+      .deleteFrom('vault_entries')
+      .where((row) => row.or(rows.map(({ name, tenant }) => row.and({ tenant, name }))))
+      .returning('name'),
+  )
+
+export function createVaultStore(db: Kysely<Database>, engine: Engine): VaultStore {
+  const put = putStatement(db)(1)
+  const remove = removeStatement(db)(1)
 
   const get = statement((parameter: Parameters<{ tenant: string; name: string }>) =>
     db
@@ -51,14 +87,6 @@ export function createVaultStore(db: Kysely<Database>, engine: Engine): VaultSto
       .select(sealedColumns)
       .where('tenant', '=', parameter('tenant'))
       .where('name', '=', parameter('name')),
-  )
-
-  const remove = statement((parameter: Parameters<{ tenant: string; name: string }>) =>
-    db
-      .deleteFrom('vault_entries')
-      .where('tenant', '=', parameter('tenant'))
-      .where('name', '=', parameter('name'))
-      .returning('name'),
   )
 
   const list = statement((parameter: Parameters<{ tenant: string; after: string; limit: number }>) =>
@@ -109,7 +137,7 @@ export function createVaultStore(db: Kysely<Database>, engine: Engine): VaultSto
   return {
     async put({ tenant, name, keyId, envelope }, at) {
       const values = { tenant, name, key_id: keyId, envelope, created_at: at, updated_at: at }
-      const [row] = await engine.query(put, values)
+      const [row] = await engine.query(put, [values])
       if (row === undefined) throw new Error('an entry that was put has no row')
       return entryOf(row)
     },
@@ -120,7 +148,7 @@ export function createVaultStore(db: Kysely<Database>, engine: Engine): VaultSto
     },
 
     async remove(tenant, name) {
-      return (await engine.query(remove, { tenant, name })).length > 0
+      return (await engine.query(remove, [{ tenant, name }])).length > 0
     },
 
     async list(tenant, after, limit) {

@@ -137,6 +137,7 @@ async function ofTurns(store: Store): Promise<void> {
   await store.sessions.create(owner, sessionNamed('left'))
   await startTurn(store, 'left', 'left')
   await loop.takeOver('two', 5_000, 1, 10)
+  await loop.prune(5_000)
   await loop.retire('one')
 }
 
@@ -145,9 +146,14 @@ async function ofGenerations({ config }: Store): Promise<void> {
   const made = { author: 'ada', description: '', trigger: 'change', createdAt: 1 }
   const code = { hash: 'code', definitions: '{}' }
   const generation = (hash: string) => ({ ...made, content: { hash, format: 1, content: '{}' } })
-  const common = { code, empty: false, activate: true }
+  const secrets = [
+    { name: 'set', sealed: { keyId: 'old', envelope: 'sealed' } },
+    { name: 'unset', sealed: null },
+  ]
+  const common = { code, empty: false, activate: true, secrets }
   await config.add(tenant, { ...common, generation: generation('one'), base: 0, numbering: 'append' })
   await config.add(tenant, { ...common, generation: generation('two'), base: 1, numbering: 'reuse' })
+  await config.putSecrets(tenant, { secrets, base: 2, at: 2 })
   await config.activate(tenant, 1, 2, 2)
   await config.heads(0, 10)
   await config.list(tenant, { limit: 10 })

@@ -22,8 +22,17 @@ const configMark = 'config\t'
 const configLine = ({ tenant, active, latest, revision }: ConfigHead): string =>
   configMark + JSON.stringify([tenant, active, latest, revision])
 
+/** Before the tenant and the name of an entry of the vault, as JSON. */
+const secretMark = 'secret\t'
+
+const secretLine = (tenant: string, name: string): string => secretMark + JSON.stringify([tenant, name])
+
 function changeOf(line: string): StoreChange {
   if (line.startsWith(breakerMark)) return { breaker: line.slice(breakerMark.length) }
+  if (line.startsWith(secretMark)) {
+    const [tenant, name] = JSON.parse(line.slice(secretMark.length)) as [string, string]
+    return { secret: { tenant, name } }
+  }
   if (!line.startsWith(configMark)) return { turn: line }
   const [tenant, active, latest, revision] = JSON.parse(line.slice(configMark.length)) as [
     string,
@@ -34,7 +43,7 @@ function changeOf(line: string): StoreChange {
   return { config: { tenant, active, latest, revision } }
 }
 
-/** What instances tell each other: which turns and breakers have changed, by name, and where pointers are. */
+/** What instances tell each other: which turns, breakers and secrets have changed, by name, and where pointers are. */
 export interface Changes {
   readonly port: StoreChanges
   /** Tells the other instances, soon: what comes while a notification is under way goes with the next one. */
@@ -120,9 +129,25 @@ export function createChanges({ schema, connect, notify, report }: ChangesOption
 export function announcing(
   store: Store,
   { announce }: Pick<Changes, 'announce'>,
-): Pick<Store, 'approvals' | 'breakers' | 'config' | 'loop'> {
-  const { approvals, breakers, config, loop } = store
+): Pick<Store, 'approvals' | 'breakers' | 'config' | 'loop' | 'vault'> {
+  const { approvals, breakers, config, loop, vault } = store
   return {
+    vault: {
+      ...vault,
+
+      async put(entry, at) {
+        const put = await vault.put(entry, at)
+        announce(secretLine(entry.tenant, entry.name))
+        return put
+      },
+
+      async remove(tenant, name) {
+        const removed = await vault.remove(tenant, name)
+        if (removed) announce(secretLine(tenant, name))
+        return removed
+      },
+    },
+
     config: {
       ...config,
 

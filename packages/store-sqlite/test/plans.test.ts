@@ -91,6 +91,8 @@ const meant: readonly { readonly sql: RegExp; readonly steps: readonly RegExp[] 
   { sql: /"note_words"/, steps: [sorted, /^SCAN note_words VIRTUAL TABLE INDEX/, /^CREATE BLOOM FILTER$/] },
   // Of a path there are as many notes as subjects that have it.
   { sql: /from "notes" where "path" = \? and "notes"."tenant" = \? order/, steps: [sorted] },
+  // A row per instance, few of them dead: an index would have to be moved with every heartbeat.
+  { sql: /^delete from "instances"/, steps: [/^SCAN instances$/] },
   // With the first start of new code alone.
   { sql: /"config_heads"|"config_codes"/, steps: [/^SCAN config_(heads|generations)( USING (COVERING )?INDEX \w+)?$/] },
   { sql: /^select distinct "key_id"/, steps: [/^SCAN vault_entries USING COVERING INDEX vault_entries_by_key$/] },

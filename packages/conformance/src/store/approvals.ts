@@ -1,4 +1,4 @@
-import type { NewApproval, TurnOptions } from '@keelson/core/stores'
+import { type NewApproval, refusedCalls, type TurnOptions } from '@keelson/core/stores'
 import { describe, expect, it } from 'vitest'
 import {
   accepting,
@@ -203,6 +203,45 @@ export function describeApprovals(subject: StoreSubject): void {
         ])
         const taken = [...idsOf(first), ...idsOf(second), ...(decided ? [decided.id] : [])]
         expect(taken.toSorted()).toEqual(ids.toSorted())
+      })
+    })
+
+    describe('the call of an approval', () => {
+      const callsOf = async (turn: string) =>
+        (await scene().store.sessions.toolCalls(ada, turn)).map(({ status, output, endedAt }) => [
+          status,
+          output,
+          endedAt,
+        ])
+      const waiting = ['waiting', null, null]
+
+      it('ends when it is denied or expires, where the turn has gone on without it', async () => {
+        const { ids, turn } = await ask([{}, { expiresAt: start + 10 }, {}], deferring)
+        await decide(ids[0] ?? '', start + 5, operator, 'denied')
+        expect(await callsOf(turn.id)).toEqual([['denied', refusedCalls.denied, start + 5], waiting, waiting])
+        await approvals().expire(start + 10, 100)
+        expect((await callsOf(turn.id))[1]).toEqual(['denied', refusedCalls.expired, start + 10])
+        await decide(ids[2] ?? '')
+        expect((await callsOf(turn.id))[2]).toEqual(waiting)
+      })
+
+      it('is left to a turn that waits for it', async () => {
+        const { ids, turn } = await ask([{}, { expiresAt: start + 10 }], suspending)
+        await decide(ids[0] ?? '', start + 5, operator, 'denied')
+        await approvals().expire(start + 10, 100)
+        expect(await callsOf(turn.id)).toEqual([waiting, waiting])
+      })
+
+      it('ends once, whoever is first', async () => {
+        const { ids, turn } = await ask([{ expiresAt: start + 10 }], deferring)
+        const [denied, expired] = await Promise.all([
+          decide(ids[0] ?? '', start + 9, operator, 'denied'),
+          approvals().expire(start + 10, 100),
+          loop().cancel(ada, turn.id, 'one', start),
+        ])
+        expect([denied, ...expired].filter((each) => each !== null)).toHaveLength(1)
+        const told = denied ? ['denied', refusedCalls.denied, start + 9] : ['denied', refusedCalls.expired, start + 10]
+        expect(await callsOf(turn.id)).toEqual([told])
       })
     })
 

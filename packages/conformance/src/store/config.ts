@@ -1,4 +1,4 @@
-import type { AddGeneration, CodeLayer, ConfigStore, TurnCommit } from '@keelson/core/stores'
+import type { AddGeneration, CodeLayer, ConfigStore, TurnCommit, VaultWrite } from '@keelson/core/stores'
 import { describe, expect, it } from 'vitest'
 import { ada, newTurn, type StoreSubject, start, stranger, useScene } from './scene.ts'
 
@@ -21,6 +21,7 @@ const adding = (name: string, base: number, values: Partial<AddGeneration> = {})
   base,
   numbering: 'append',
   activate: true,
+  secrets: [],
   ...values,
 })
 
@@ -154,6 +155,65 @@ export function describeConfig(subject: StoreSubject): void {
         expect(moved.at(-1)).toMatchObject({ tenant: 'acme', active: 0 })
         expect(new Set(moved.map(({ revision }) => revision)).size).toBe(4)
         expect(await config().heads(seen, 2)).toEqual(moved.slice(0, 2))
+      })
+    })
+
+    describe('secrets', () => {
+      const secret = (envelope: string, name = 'token'): VaultWrite => ({ name, sealed: { keyId: 'key', envelope } })
+      const gone: VaultWrite = { name: 'token', sealed: null }
+      const envelope = async (name = 'token', tenant = 'acme') =>
+        (await scene().store.vault.get(tenant, name))?.envelope ?? null
+
+      it('are written with their generation, for its tenant alone, and removed with it', async () => {
+        const secrets = [secret('first'), secret('other', 'second')]
+        await config().add('acme', adding('blue', 0, { secrets }))
+        expect([await envelope(), await envelope('second')]).toEqual(['first', 'other'])
+        expect(await envelope('token', stranger.tenant)).toBeNull()
+        const stored = { name: 'token', keyId: 'key', createdAt: start, updatedAt: start }
+        expect((await scene().store.vault.list('acme', '', 10)).at(-1)).toEqual(stored)
+        const again = await config().add('acme', adding('blue', 1, { secrets: [secret('again')], numbering: 'reuse' }))
+        expect([again.outcome, await envelope()]).toEqual(['reactivated', 'again'])
+        await config().add('acme', adding('red', 1, { secrets: [gone, secret('newer', 'second')] }))
+        expect([await envelope(), await envelope('second')]).toEqual([null, 'newer'])
+      })
+
+      it('without a generation need the pointer where their writer saw it', async () => {
+        expect(await config().putSecrets('acme', { secrets: [secret('a')], base: 0, at: start })).toEqual({
+          outcome: 'put',
+        })
+        await grow(['blue'])
+        for (const secrets of [[secret('b')], [gone]]) {
+          const late = await config().putSecrets('acme', { secrets, base: 0, at: start })
+          expect(late).toEqual({ outcome: 'conflict', active: 1 })
+        }
+        expect(await envelope()).toBe('a')
+        await config().putSecrets('acme', { secrets: [gone], base: 1, at: start })
+        expect(await envelope()).toBeNull()
+        expect((await config().head('acme'))?.active).toBe(1)
+      })
+
+      it('of writers that race are those of the one that won', async () => {
+        await scene().store.vault.put({ tenant: 'acme', name: 'token', keyId: 'key', envelope: 'before' }, start)
+        const writers = Array.from({ length: 12 }, (_, index) => `writer ${index}`)
+        const results = await Promise.all(
+          writers.map((name, index) =>
+            config().add('acme', adding(name, 0, { secrets: [index % 4 === 0 ? gone : secret(name)] })),
+          ),
+        )
+        const won = results.findIndex(({ outcome }) => outcome === 'created')
+        expect(results.filter(({ outcome }) => outcome === 'created')).toHaveLength(1)
+        expect(await envelope()).toBe(won % 4 === 0 ? null : writers[won])
+      })
+
+      it('that race with a generation are written before it, or not at all', async () => {
+        for (let base = 0; base < 10; base += 1) {
+          const both = [
+            () => config().add('acme', adding(`state ${base}`, base, { secrets: [secret('of the generation')] })),
+            () => config().putSecrets('acme', { secrets: [secret('alone')], base, at: start }),
+          ]
+          await Promise.all((base % 2 === 0 ? both : both.toReversed()).map((write) => write()))
+          expect(await envelope()).toBe('of the generation')
+        }
       })
     })
 

@@ -249,6 +249,33 @@ export function describeBudgets(subject: StoreSubject): void {
       const entries = await costs().entries(operator, everything)
       expect(entries.map(({ id }) => id).toSorted()).toEqual(dead.map(({ id }) => id).toSorted())
     })
+
+    it('writes calls that no budget limits, which their processes have not ended', async () => {
+      const [lost, ended] = [reserving(0, [], { cost: 7 }), reserving(0, [])]
+      for (const each of [lost, ended]) expect(await costs().reserve(ada, each, 'dead', start)).toBeNull()
+      await costs().charge(ada, { at: start, ledger: [ended.entry], settlements: [settling(ended, 0)] })
+      expect(await costs().settleAbandoned('me', start, start, 10)).toBe(1)
+      const entries = await costs().entries(operator, everything)
+      expect(entries.map(({ id }) => id).toSorted()).toEqual([lost.id, ended.id].toSorted())
+    })
+
+    it('of a call whose process lives after all leaves one row, whoever is first', async () => {
+      for (let round = 0; round < 5; round += 1) {
+        const window = newWindow(`b${round}`, 1_000n)
+        const call = reserving(100, [window])
+        await costs().reserve(ada, call, 'paused', start)
+        const entry = { ...call.entry, cost: 40, outcome: 'settled' as const }
+        const both = [
+          () => costs().charge(ada, { at: start, ledger: [entry], settlements: [settling(call, 40)] }),
+          () => costs().settleAbandoned('me', start, start, 10),
+        ]
+        await Promise.all((round % 2 === 0 ? both : both.toReversed()).map((write) => write()))
+        const found = (await costs().entries(operator, everything)).filter(({ id }) => id === call.id)
+        expect(found).toHaveLength(1)
+        const row = (await costs().budgets(operator, start, 100)).find(({ budget }) => budget === `b${round}`)
+        expect(row).toMatchObject({ spent: BigInt(found[0]?.cost ?? 0), reserved: 0n })
+      }
+    })
   })
 
   describe('budgets', () => {

@@ -1,5 +1,6 @@
 import type { ResumedTurn } from '@keelson/core/stores'
 import { describe, expect, it } from 'vitest'
+import { reserving } from './costs-rows.ts'
 import { ada, bob, idsOf, newApproval, newMessage, newToolCall, type StoreSubject, start, useScene } from './scene.ts'
 
 /** Everything said before it is stale. */
@@ -22,7 +23,7 @@ export function describeRecovery(subject: StoreSubject): void {
     it('gives a waiting turn with what it had done', async () => {
       const { session, turn, lease } = await begin()
       const calls = [newToolCall({ status: 'waiting' }), newToolCall({ step: 2 })]
-      const log = '{"sequence":1,"type":"turn.started"}\n{"sequence":19,"type":"text.delta"}\n'
+      const log = '{"sequence":1,"type":"turn.started"}\n{"sequence":19,"type":"text.delta","text":"so far"}\n'
       await loop().flush(lease, log)
       await loop().commit(lease, {
         at: start,
@@ -39,6 +40,7 @@ export function describeRecovery(subject: StoreSubject): void {
         lease: { session, turn: turn.id, instance: 'two', epoch: resumed?.lease.epoch },
         lastSequence: 2,
         logSequence: 20,
+        lostCall: { model: null, saidBytes: 0 },
         toolCalls: calls.map((call) => ({ ...call, turn: turn.id, session })),
       })
       expect(resumed?.lease.epoch).toBeGreaterThan(lease.epoch)
@@ -142,6 +144,7 @@ export function describeRecovery(subject: StoreSubject): void {
         lease: { session, turn: turn.id, instance: 'two', epoch: taken?.lease.epoch },
         lastSequence: 2,
         logSequence: 7,
+        lostCall: { model: null, saidBytes: 0 },
         toolCalls: [{ ...call, turn: turn.id, session }],
       })
       await loop().heartbeat('two', staleBefore)
@@ -149,6 +152,28 @@ export function describeRecovery(subject: StoreSubject): void {
       const again = await loop().takeOver('three', staleBefore, start, 10)
       expect(turnsOf(again)).toEqual([turn.id])
       if (again[0]) await loop().commit(again[0].lease, { at: start, status: 'completed' })
+    })
+
+    it('tells of the model call that a turn may have been making what its log does', async () => {
+      const { lease } = await begin()
+      const line = (sequence: number, type: string, fields: object) =>
+        `${JSON.stringify({ turn: lease.turn, sequence, type, ...fields })}\n`
+      const lostCall = async () => (await takeOver())[0]?.lostCall
+      await loop().flush(lease, line(1, 'step.started', { step: 1, model: 'test/one' }))
+      await loop().flush(lease, line(5, 'text.delta', { step: 1, text: 'gone' }))
+      await loop().flush(lease, line(6, 'step.restarted', { step: 1, model: 'test/two', reason: 'server' }))
+      await loop().flush(lease, line(8, 'reasoning.delta', { step: 1, text: 'hm' }))
+      await loop().flush(lease, `no event\n${line(11, 'text.delta', { step: 1, text: 'äöü' })}`)
+      expect(await lostCall()).toEqual({ model: 'test/two', saidBytes: 8 })
+    })
+
+    it('tells of none where money was set aside for it', async () => {
+      const { lease, turn } = await begin()
+      const charges = { at: start, ledger: [], settlements: [] }
+      await loop().reserve(lease, reserving(100, [], { turn: turn.id }), charges)
+      expect(await takeOver()).toMatchObject([{ lostCall: null, turn: { cost: 100 } }])
+      const entries = await scene().store.costs.entries(ada, { limit: 9, offset: 0 }, { turn: turn.id })
+      expect(entries).toMatchObject([{ cost: 100, outcome: 'at-reservation' }])
     })
 
     it('leaves the turns of living instances and its own', async () => {
@@ -166,6 +191,20 @@ export function describeRecovery(subject: StoreSubject): void {
       await loop().heartbeat('one', staleBefore + 1)
       await loop().heartbeat('other', staleBefore - 1)
       expect(await takeOver()).toEqual([])
+    })
+
+    it('may be followed by forgetting the dead, but none that holds a session or lives', async () => {
+      const { lease } = await begin()
+      for (const dead of ['one', 'killed', 'killed too']) await loop().heartbeat(dead, staleBefore - 1)
+      await loop().heartbeat('alive', staleBefore)
+      expect(await loop().prune(staleBefore)).toBe(2)
+      expect(await takeOver()).toHaveLength(1)
+      expect(await loop().prune(staleBefore)).toBe(1)
+      expect(await loop().prune(staleBefore)).toBe(0)
+      expect(await loop().prune(staleBefore + 1)).toBe(1)
+      // One that wakes up is known again.
+      await loop().heartbeat(lease.instance, staleBefore - 1)
+      expect(await loop().prune(staleBefore)).toBe(1)
     })
 
     it('leaves turns that wait, queue or have settled', async () => {

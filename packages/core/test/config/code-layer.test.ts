@@ -127,6 +127,7 @@ describe('a content that this code does not know', () => {
       base: 0,
       numbering: 'append',
       activate: false,
+      secrets: [],
     })
 
   test.each([
@@ -174,6 +175,7 @@ describe('a content that this code does not know', () => {
       base: 1,
       numbering: 'append',
       activate: true,
+      secrets: [],
     })
     await store.close()
     const { client } = await desk({ store: sqliteStore(file) })
@@ -315,6 +317,7 @@ describe('the cost', () => {
         base: number,
         numbering: 'append',
         activate: true,
+        secrets: [],
       })
     }
     asked.length = 0

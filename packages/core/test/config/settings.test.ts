@@ -135,6 +135,39 @@ describe('a secret', () => {
     expect(await client.settings.get({ key: 'retries' })).toMatchObject({ set: false })
   })
 
+  test('of callers that set it together with others at one moment is the one that won', async () => {
+    const { client } = await office()
+    const set = (index: number) =>
+      client.settings.set({ values: { apiToken: `${secret}-${index}`, retries: index }, expected: 0 })
+    const outcomes = await Promise.allSettled([1, 2, 3, 4].map(set))
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    for (const each of outcomes) {
+      if (each.status === 'rejected') expect(each.reason).toMatchObject({ code: 'CONFIG_CONFLICT' })
+    }
+    const { value } = await client.settings.get({ key: 'retries' })
+    expect(await client.settings.reveal({ key: 'apiToken' })).toBe(`${secret}-${value}`)
+  })
+
+  test('never stands beside what another caller set with its own', async () => {
+    const { client } = await office()
+    const set = (index: number) => client.settings.set({ values: { apiToken: `${secret}-${index}`, retries: index } })
+    for (let round = 0; round < 5; round += 1) {
+      await Promise.all([1, 2, 3].map(set))
+      const { value } = await client.settings.get({ key: 'retries' })
+      expect(await client.settings.reveal({ key: 'apiToken' })).toBe(`${secret}-${value}`)
+    }
+  })
+
+  test('alone heeds what its caller believes to be active', async () => {
+    const { client } = await office()
+    await client.settings.set({ values: { apiToken: secret, retries: 1 } })
+    const late = client.settings.set({ values: { apiToken: `${secret}-2` }, expected: 0 })
+    await expect(late).rejects.toMatchObject({ code: 'CONFIG_CONFLICT' })
+    await client.settings.set({ values: { apiToken: `${secret}-3` }, expected: 1 })
+    expect(await client.settings.reveal({ key: 'apiToken' })).toBe(`${secret}-3`)
+    expect((await client.config.active()).number).toBe(1)
+  })
+
   test('without a key for the vault is refused, and with it all that was to be set', async () => {
     const { client } = await desk({ settings, store: storeWithoutKey() })
     const values = { apiToken: secret, retries: 5 }

@@ -1,3 +1,5 @@
+import type { ConnectorDefinition, ConnectorDriver } from '@keelson/core'
+import { mcpConnectors } from '@keelson/core/mcp'
 import { callTool, say } from '@keelson/core/testing'
 import { describe, expect, it } from 'vitest'
 import { isAlive, newJournal, openScene, serverScript, until } from './scene.ts'
@@ -60,6 +62,86 @@ describe('a connector that an operator adds', () => {
     const codes = outcomes.map((each) => (each.status === 'rejected' ? each.reason.code : 'added')).toSorted()
     expect(codes).toEqual(['CONNECTOR_EXISTS', 'CONNECTOR_EXISTS', 'added'])
     expect((await client.config.list({ limit: 10 })).generations).toHaveLength(1)
+  })
+})
+
+describe('operators at one moment', () => {
+  /** Connects to nothing and remembers with what it was asked to. */
+  async function openRecording(definitions: readonly ConnectorDefinition[] = []) {
+    const opened: Parameters<ConnectorDriver['open']>[0][] = []
+    const driver: ConnectorDriver = {
+      ...mcpConnectors({ definitions }),
+      async open(connection) {
+        opened.push(connection)
+        return {
+          tools: async () => [],
+          call: async () => ({ output: '', isError: false }),
+          ping: async () => {},
+          close: async () => {},
+        }
+      },
+    }
+    const { client } = await openScene({ runtime: { connectors: driver } })
+    return {
+      client,
+      /** What it is connected to with now: its address, and the values that go there. */
+      async used(name: string) {
+        await client.connectors.restart({ name })
+        const last = opened.at(-1)
+        const transport = last?.definition.transport
+        return [transport?.type === 'http' && transport.url, last?.secrets]
+      },
+    }
+  }
+  const at = (host: string) => ({ type: 'http', url: `https://${host}.test/` }) as const
+
+  it('who add one name leave the secrets of the one who won', async () => {
+    const { client, used } = await openRecording()
+    const hosts = ['one', 'two', 'three', 'four']
+    const adding = hosts.map((host) =>
+      client.connectors.add({ name: 'shop', transport: at(host), secrets: { key: `of ${host}` } }),
+    )
+    const outcomes = await Promise.allSettled(adding)
+    const codes = outcomes.map((each) => (each.status === 'rejected' ? each.reason.code : 'added'))
+    expect(codes.toSorted()).toEqual([...Array(3).fill('CONNECTOR_EXISTS'), 'added'])
+    const winner = hosts[codes.indexOf('added')] ?? ''
+    expect(await used('shop')).toEqual([at(winner).url, { key: `of ${winner}` }])
+  })
+
+  it('who change one leave an address with the secrets that were given for it', async () => {
+    const { client, used } = await openRecording()
+    await client.connectors.add({ name: 'shop', transport: at('zero'), secrets: { key: 'of zero' } })
+    for (let round = 0; round < 5; round += 1) {
+      await Promise.all(
+        ['zero', 'one', 'two'].map((host) =>
+          client.connectors.update({ name: 'shop', transport: at(host), secrets: { key: `of ${host}` } }),
+        ),
+      )
+      const [url, secrets] = await used('shop')
+      expect(secrets).toEqual({ key: `of ${new URL(String(url)).hostname.replace('.test', '')}` })
+    }
+  })
+
+  it('who change different things of one lose neither', async () => {
+    const { client } = await openRecording()
+    await client.connectors.add({ name: 'shop', transport: at('zero') })
+    await Promise.all([
+      client.connectors.update({ name: 'shop', displayName: 'The shop' }),
+      client.connectors.update({ name: 'shop', enabled: false }),
+    ])
+    expect(await client.connectors.get({ name: 'shop' })).toMatchObject({ displayName: 'The shop', enabled: false })
+  })
+
+  it('who remove and change one do not bring it back', async () => {
+    const { client } = await openRecording()
+    await client.connectors.add({ name: 'shop', transport: at('zero'), secrets: { key: 'x' } })
+    const [, changing] = await Promise.allSettled([
+      client.connectors.remove({ name: 'shop' }),
+      client.connectors.update({ name: 'shop', transport: at('one'), secrets: { key: 'y' } }),
+    ])
+    expect(await client.connectors.list()).toEqual([])
+    expect(await client.vault.list({})).toEqual([])
+    if (changing.status === 'rejected') expect(changing.reason).toMatchObject({ code: 'CONNECTOR_NOT_FOUND' })
   })
 })
 

@@ -1,43 +1,9 @@
-import { createRuntime, type ModelPrice, type RuntimeOptions, singleOwner, usd } from '@keelson/core'
-import {
-  callTool,
-  cut,
-  fail,
-  finish,
-  type ScriptedModel,
-  type ScriptStep,
-  say,
-  scriptedModel,
-} from '@keelson/core/testing'
+import { usd } from '@keelson/core'
+import { callTool, cut, fail, say } from '@keelson/core/testing'
 import { sqliteStore } from '@keelson/store-sqlite'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { agentOf, askingTool, databaseFile, noteTool } from '../durability/scene.ts'
-
-const price: ModelPrice = { input: 1_000, output: 10_000, cacheRead: 100, cacheWrite: 1_250 }
-const window = { limit: 100, offset: 0 }
-
-function shop(
-  steps: readonly ScriptStep[],
-  options: Partial<RuntimeOptions> & { readonly price?: ModelPrice | null } = {},
-) {
-  const { price: own = price, ...rest } = options
-  const model: ScriptedModel = scriptedModel(steps, {
-    id: 'test',
-    models: [{ name: 'one', maxOutputTokens: 1_000, ...(own === null ? {} : { price: own }) }],
-  })
-  const runtime = createRuntime({
-    store: sqliteStore(':memory:'),
-    providers: [model],
-    agents: [agentOf([noteTool('look', () => 'seen')])],
-    limits: { backoffMs: 0, attempts: 2 },
-    stopMs: 0,
-    ...rest,
-  })
-  onTestFinished(() => runtime.stop())
-  return { runtime, model, client: runtime.as(singleOwner('code')) }
-}
-
-const used = (usage: object) => finish({ usage })
+import { describe, expect, test } from 'vitest'
+import { agentOf, askingTool, databaseFile } from '../durability/scene.ts'
+import { price, shop, used, window } from './shop.ts'
 
 describe('the ledger', () => {
   test('has one row per model call, with disjoint tokens, cost and the price it was made of', async () => {

@@ -124,6 +124,12 @@ describe('a call whose approval is deferred', () => {
     }
     expect(runs).toEqual([])
     expect(model.calls).toHaveLength(4)
+    expect(await callsOf(client, first.turn)).toEqual([
+      { tool: 'pay', status: 'denied', output: 'a person denied this call' },
+    ])
+    expect(await callsOf(client, second.turn)).toEqual([
+      { tool: 'pay', status: 'denied', output: 'nobody approved this call in time' },
+    ])
   })
 
   test('is carried out although its session was closed since', async () => {

@@ -93,18 +93,19 @@ describe('a connector', () => {
   })
 
   test('without secrets needs no vault, and with some says that there is none', async () => {
-    const vault = { get: () => Promise.reject(new Error('closed')), put: () => Promise.reject(new Error('closed')) }
-    const store = sqliteStore(':memory:')
+    // Nobody has given the vault a key.
+    const { vaultKeyFile: _, ...store } = sqliteStore(':memory:')
     await using server = await mycelosServer({
       model: scriptedModel([]),
       connectors: mcpConnectors(),
       allowProcesses: true,
-      store: { ...store, vault: { ...store.vault, ...vault } },
+      store,
     })
     const body = { name: 'x', command: 'node a' }
     expect((await server.ask('POST', '/api/connectors', { body })).status).toBe(200)
     const secret = { ...body, name: 'y', secret: 'sk-1' }
-    expect((await server.ask('POST', '/api/connectors', { body: secret })).status).toBe(500)
+    const refused = await server.ask('POST', '/api/connectors', { body: secret })
+    expect([refused.status, JSON.stringify(refused.json)]).toEqual([503, expect.stringContaining('vault has no key')])
     expect((await server.ask('GET', '/api/connectors')).json).toHaveLength(1)
   })
 

@@ -34,6 +34,12 @@ export interface ApprovalDecision {
   readonly at: number
 }
 
+/** What a call ends with that nobody approved, and what the model is told where its turn waits. */
+export const refusedCalls = {
+  denied: 'a person denied this call',
+  expired: 'nobody approved this call in time',
+} as const
+
 export interface ApprovalFilter {
   readonly status?: ApprovalStatus
   /** Id of a turn. */
@@ -50,12 +56,15 @@ export interface ApprovalStore {
   count(reach: Reach, filter?: ApprovalFilter): Promise<number>
 
   /**
-   * Decides a pending approval that has not expired. Atomic: of deciders that race exactly one gets the row, the others
-   * null.
+   * Decides a pending approval that has not expired; the call of a denied one ends as `denied`, with the text of
+   * `refusedCalls`, unless its turn waits for it. Atomic: of deciders that race exactly one gets the row, the others null.
    */
   decide(reach: Reach, id: string, decision: ApprovalDecision): Promise<Approval | null>
 
-  /** Moves every pending approval whose time is over to `expired` and returns them, once each. Atomic. */
+  /**
+   * Moves every pending approval whose time is over to `expired` and returns them, once each; their calls end as denied
+   * ones do. Atomic.
+   */
   expire(at: number, limit: number): Promise<Approval[]>
 
   /**

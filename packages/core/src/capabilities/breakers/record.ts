@@ -4,17 +4,25 @@ import type { BreakerRecord } from './store.ts'
 
 /** These say nothing about whether the provider works. */
 const blameless: ReadonlySet<string> = new Set(['content-refused', 'bad-request', 'context-too-long'])
+/** Nor do these, when the key is the tenant's own: no other tenant's calls fail by it. */
+const ofTheKey: ReadonlySet<string> = new Set(['auth', 'billing', 'rate-limit'])
 
 /** What came of a call, as far as the breaker cares. */
 export interface CallFailure {
   /** Class of the model failure. */
   readonly failure: string
   readonly retryAfterMs?: number | undefined
+  /** The call was made with the key of its tenant. */
+  readonly ownKey?: boolean
 }
 
+/** False when the provider is not to blame. */
+export const blames = ({ failure, ownKey = false }: CallFailure): boolean =>
+  !blameless.has(failure) && !(ownKey && ofTheKey.has(failure))
+
 /** A rate limit that says for how long is not a fault: the model is left alone for so long, and that is all. */
-export const counts = ({ failure, retryAfterMs }: CallFailure): boolean =>
-  !blameless.has(failure) && !(failure === 'rate-limit' && retryAfterMs !== undefined && retryAfterMs > 0)
+export const counts = (call: CallFailure): boolean =>
+  blames(call) && !(call.failure === 'rate-limit' && call.retryAfterMs !== undefined && call.retryAfterMs > 0)
 
 export const freshRecord = (provider: string, { cooldownMs }: BreakerPolicy): BreakerRecord => ({
   provider,

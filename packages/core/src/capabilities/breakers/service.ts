@@ -7,6 +7,7 @@ import { eventOf } from './events.ts'
 import { FailureRates } from './failure-rates.ts'
 import { type BreakerPolicy, breakerErrors } from './policy.ts'
 import {
+  blames,
   closed,
   counts,
   forcedOpen,
@@ -248,18 +249,16 @@ export function createBreakers(dependencies: BreakersDependencies): Breakers {
       )
     },
 
-    async failed(provider, admission, { failure, retryAfterMs }: ModelFailure) {
+    async failed(provider, admission, call: ModelFailure) {
       if (!admission.allowed || !knows(provider)) return
-      const call = { failure, retryAfterMs }
       const { probe } = admission
       if (probe !== null) {
-        const blameless = !counts(call) && failure !== 'rate-limit'
         const rule = (record: BreakerRecord) =>
-          blameless ? withoutProbe(record, clock.now()) : withFailedProbe(record, policy, call, clock.now())
+          blames(call) ? withFailedProbe(record, policy, call, clock.now()) : withoutProbe(record, clock.now())
         await note(provider, ofProbe(probe, rule))
         return
       }
-      if (failure !== 'billing' && !counts(call)) return
+      if (!counts(call)) return
       const failing = rates.failed(provider, clock)
       await note(provider, (record) => withFailure(record, policy, call, clock.now(), failing))
     },

@@ -30,6 +30,7 @@ export type {
   ConfigSnapshot,
 } from './section.ts'
 export { emptyContent } from './section.ts'
+export type { Config } from './service.ts'
 export { readSetting } from './setting-values.ts'
 export {
   defineSettings,

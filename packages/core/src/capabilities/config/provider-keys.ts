@@ -6,7 +6,7 @@ import { providerKeyEntry, providerKeyErrors, type providerKeyOperations } from 
 
 const longestKey = 8_192
 const suffix = providerKeyEntry('')
-/** How long this process goes by what it has read: a key that was set elsewhere is used within this time. */
+/** How long this process goes by what it has read: a key that was set elsewhere is used within this time at the latest. */
 const freshMs = 5_000
 const mostKept = 1_000
 
@@ -19,6 +19,8 @@ export interface ProviderKeysDependencies {
 
 export interface ProviderKeys {
   readonly operations: Implementation<typeof providerKeyOperations>
+  /** Told of an entry of the vault that another instance has written. */
+  changed(tenant: string, entry: string): void
   /** The key that the tenant has set for a provider, or null. Rejects as the vault does when there is one it cannot open. */
   keyOf(tenant: string, provider: string): string | null | Promise<string | null>
 }
@@ -69,6 +71,10 @@ export function createProviderKeys({ vault, clock, has }: ProviderKeysDependenci
   }
 
   return {
+    changed(tenant, entry) {
+      if (entry.endsWith(suffix)) forget(tenant, entry.slice(0, -suffix.length))
+    },
+
     keyOf(tenant, provider) {
       const place = placeOf(tenant, provider)
       const known = kept.get(place)

@@ -1,10 +1,11 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { CallContext } from '../../kernel/context.ts'
+import type { VaultWrite } from '../vault/index.ts'
 import { codeLayerOf } from './code-layer.ts'
 import { checkPatch, differences, encoded, patched } from './content.ts'
 import {
-  type ChangeConfig,
+  type ChangeNote,
   type ConfigChanged,
   type ConfigPatch,
   configErrors,
@@ -38,8 +39,20 @@ export interface ConfigDependencies {
   report(error: unknown, where: string): void
 }
 
+/** A change together with the secrets that belong to it. */
+export interface ConfigEdit {
+  readonly patch: ConfigPatch
+  readonly secrets: readonly VaultWrite[]
+}
+
 export interface Config extends Implementation<typeof configOperations> {
   readonly reader: ConfigReader
+  /**
+   * Changes the active content by what `make` makes of it, and writes the secrets in the same transaction: there is no
+   * moment at which one is there without the other. `make` is asked again for what others make active meanwhile, and
+   * rejects the change by throwing.
+   */
+  edit(context: CallContext, wanted: ChangeNote, make: (content: ConfigContent) => ConfigEdit): Promise<ConfigChanged>
   /** The generation that was active when this process first saw the tenant. */
   firstOf(tenant: string): number | Promise<number>
   /** Reads the pointers; where there are any, notes this code layer. One query where nobody has a configuration. */
@@ -49,8 +62,6 @@ export interface Config extends Implementation<typeof configOperations> {
   /** Looks for what has moved. One query. */
   sweep(): Promise<void>
 }
-
-type Wanted = Pick<ChangeConfig, 'author' | 'description' | 'expected' | 'numbering' | 'trigger'>
 
 export function createConfig({ store, sections, clock, keep, activated, report }: ConfigDependencies): Config {
   const names = new Set(sections.map(({ name }) => name))
@@ -122,10 +133,14 @@ export function createConfig({ store, sections, clock, keep, activated, report }
     { principal }: CallContext,
     content: ConfigContent,
     base: number,
-    wanted: Wanted & { readonly activate: boolean; readonly origin?: number },
+    wanted: ChangeNote & {
+      readonly activate: boolean
+      readonly origin?: number
+      readonly secrets?: readonly VaultWrite[]
+    },
   ): Promise<ConfigChanged | { readonly active: number }> {
     const { tenant } = principal
-    const { activate, origin } = wanted
+    const { activate, origin, secrets = [] } = wanted
     const added = await store.add(tenant, {
       generation: {
         author: shortened(wanted.author ?? principal.subject),
@@ -139,6 +154,7 @@ export function createConfig({ store, sections, clock, keep, activated, report }
       base,
       numbering: activate ? (wanted.numbering ?? 'append') : 'append',
       activate,
+      secrets,
     })
     if (added.outcome === 'conflict') return added
     pointers.moved(added.head)
@@ -157,6 +173,25 @@ export function createConfig({ store, sections, clock, keep, activated, report }
     throw configErrors.CONFIG_SECTION_UNKNOWN({
       message: `no capability of this runtime has the section ${JSON.stringify(unknown)}; there are: ${[...names].join(', ')}`,
       details: { section: unknown, sections: [...names] },
+    })
+  }
+
+  async function edit(
+    context: CallContext,
+    { activate: activates = true, ...wanted }: ChangeNote & { readonly activate?: boolean },
+    make: (content: ConfigContent) => ConfigEdit,
+  ): Promise<ConfigChanged> {
+    const { tenant } = context.principal
+    return await persist(tenant, wanted.expected, async (base) => {
+      const before = await snapshots.at(tenant, base)
+      const { patch, secrets } = make(before)
+      const next = patched(before, patch)
+      if (differences(before, next).length === 0) {
+        const put = secrets.length === 0 ? null : await store.putSecrets(tenant, { secrets, base, at: clock.now() })
+        return put?.outcome === 'conflict' ? put : await changed(tenant, 'unchanged', base)
+      }
+      if (activates) await validate(tenant, next)
+      return await add(context, next, base, { ...wanted, secrets, activate: activates })
     })
   }
 
@@ -185,18 +220,17 @@ export function createConfig({ store, sections, clock, keep, activated, report }
       return (await pointers.of(tenant)).first
     },
 
-    async change(context, { patch: given, activate: activates = true, ...wanted }) {
-      const { tenant } = context.principal
-      const patch = checkPatch(given)
-      checkSections(patch)
-      return await persist(tenant, wanted.expected, async (base) => {
-        const before = await snapshots.at(tenant, base)
-        const next = patched(before, patch)
-        if (differences(before, next).length === 0) return await changed(tenant, 'unchanged', base)
-        if (activates) await validate(tenant, next)
-        return await add(context, next, base, { ...wanted, activate: activates })
-      })
+    async change(context, { patch, ...wanted }) {
+      const made = { patch: checkPatch(patch), secrets: [] }
+      checkSections(made.patch)
+      return await edit(context, wanted, () => made)
     },
+
+    edit: (context, wanted, make) =>
+      edit(context, wanted, (content) => {
+        const { patch, secrets } = make(content)
+        return { patch: checkPatch(patch), secrets }
+      }),
 
     activate: ({ principal }, { generation, expected }) => activate(principal.tenant, generation, expected),
 

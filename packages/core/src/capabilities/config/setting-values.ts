@@ -1,7 +1,7 @@
 import type { Implementation } from '../../contract/invoke.ts'
 import type { Json, JsonObject } from '../../kernel/json.ts'
 import type { Vault } from '../vault/index.ts'
-import { type ConfigPatch, type SettingState, settingErrors, type settingOperations } from './contract.ts'
+import { type SettingState, settingErrors, type settingOperations } from './contract.ts'
 import { type ConfigContent, emptyContent } from './section.ts'
 import type { Config } from './service.ts'
 import {
@@ -16,13 +16,9 @@ import {
 
 export interface SettingsDependencies {
   readonly definitions: SettingDefinitions
-  readonly config: Pick<Config, 'change' | 'firstOf' | 'reader'>
+  readonly config: Pick<Config, 'edit' | 'firstOf' | 'reader'>
   readonly vault: Vault
-  report(error: unknown, where: string): void
 }
-
-/** A key, and the JSON text for the vault or null. */
-type Secret = readonly [key: string, text: string | null]
 
 /** Where a secret setting is in the vault. */
 const entryOf = (key: string): string => `${entryPrefix}${key}`
@@ -32,7 +28,6 @@ export function createSettings({
   definitions,
   config,
   vault,
-  report,
 }: SettingsDependencies): Implementation<typeof settingOperations> {
   const keys = Object.keys(definitions)
   const hasSecrets = keys.some((key) => definitions[key]?.secret)
@@ -42,26 +37,6 @@ export function createSettings({
     const definition = Object.hasOwn(definitions, key) ? definitions[key] : undefined
     if (!definition) throw settingErrors.SETTING_UNKNOWN({ message: `there is no setting ${JSON.stringify(key)}` })
     return definition
-  }
-
-  /** A value as the vault keeps it, or null for none. */
-  async function keep(tenant: string, key: string, text: string | null): Promise<void> {
-    if (text === null) await vault.remove(tenant, entryOf(key))
-    else await vault.put(tenant, entryOf(key), text)
-  }
-
-  /** Stores the secrets, then does the rest. When any of it fails, they are again what they were. */
-  async function withSecrets(tenant: string, secrets: readonly Secret[], rest: (() => Promise<unknown>) | null) {
-    const alone = secrets.length === 1 && rest === null
-    const before = alone ? [] : await Promise.all(secrets.map(([key]) => vault.get(tenant, entryOf(key))))
-    try {
-      for (const [key, text] of secrets) await keep(tenant, key, text)
-      await rest?.()
-    } catch (error) {
-      const restored = before.map((text, index) => keep(tenant, secrets[index]?.[0] ?? '', text))
-      await Promise.all(restored).catch((failure) => report(failure, 'settings'))
-      throw error
-    }
   }
 
   /** What this process goes by for settings that take effect at a start. */
@@ -115,7 +90,7 @@ export function createSettings({
       const { tenant } = context.principal
       const problems: Record<string, string> = {}
       const entries: Record<string, JsonObject | null> = {}
-      const secrets: Secret[] = []
+      const given: (readonly [key: string, text: string | null])[] = []
       const checks = Object.entries(values).map(async ([key, value]) => {
         const definition = Object.hasOwn(definitions, key) ? definitions[key] : undefined
         if (!definition) {
@@ -127,14 +102,13 @@ export function createSettings({
           const parsed = await parseSetting(definition, value)
           if (!parsed.ok) problems[key] = parsed.problem
         }
-        if (definition.secret) secrets.push([key, value === null ? null : JSON.stringify(value)])
+        if (definition.secret) given.push([key, value === null ? null : JSON.stringify(value)])
         else entries[key] = value === null ? null : { value }
       })
       await Promise.all(checks)
       if (Object.keys(problems).length > 0) throw invalidSettings(problems)
-      const patch: ConfigPatch = { settings: entries }
-      const change = async () => await config.change(context, { trigger: 'settings', ...wanted, patch })
-      await withSecrets(tenant, secrets, Object.keys(entries).length > 0 ? change : null)
+      const secrets = await Promise.all(given.map(([key, text]) => vault.seal(tenant, entryOf(key), text)))
+      await config.edit(context, { trigger: 'settings', ...wanted }, () => ({ patch: { settings: entries }, secrets }))
       return Object.keys(values).map(await view(tenant))
     },
 

@@ -1,3 +1,5 @@
+import type { VaultWrite } from '../vault/index.ts'
+
 /** Where a tenant's configuration stands. */
 export interface ConfigHead {
   readonly tenant: string
@@ -59,6 +61,16 @@ export interface AddGeneration {
   readonly numbering: 'append' | 'reuse'
   /** False adds the generation and leaves the pointer. */
   readonly activate: boolean
+  /** Written to the tenant's vault together with the generation, or not at all. */
+  readonly secrets: readonly VaultWrite[]
+}
+
+export interface PutSecrets {
+  readonly secrets: readonly VaultWrite[]
+  /** The pointer that they were made for; when it has moved since, nothing is written. */
+  readonly base: number
+  /** Milliseconds since the epoch. */
+  readonly at: number
 }
 
 export type AddedGeneration =
@@ -69,6 +81,8 @@ export type ActivatedGeneration =
   | { readonly outcome: 'activated'; readonly head: ConfigHead }
   | { readonly outcome: 'conflict'; readonly active: number }
   | { readonly outcome: 'missing' }
+
+export type SecretsPut = { readonly outcome: 'put' } | { readonly outcome: 'conflict'; readonly active: number }
 
 /** Which generations may go. */
 export interface Retention {
@@ -100,8 +114,14 @@ export interface ConfigStore {
   /** The definitions of a code layer that one of the tenant's generations was made on. */
   definitions(tenant: string, codeHash: string): Promise<string | null>
 
-  /** Adds a generation with the next number, and moves the pointer to it. Atomic; of writers with one base one wins. */
+  /**
+   * Adds a generation with the next number, moves the pointer to it and writes its secrets. Atomic; of writers with one
+   * base one wins, and no other has written a secret.
+   */
   add(tenant: string, add: AddGeneration): Promise<AddedGeneration>
+
+  /** Writes secrets of the tenant's vault, all of them, if the pointer still is at `base`. Atomic. */
+  putSecrets(tenant: string, put: PutSecrets): Promise<SecretsPut>
 
   /** Moves the pointer to a generation, or to 0, if it still is at `base`. Atomic. */
   activate(tenant: string, number: number, base: number, at: number): Promise<ActivatedGeneration>

@@ -143,3 +143,6 @@ export function jsonOf(definition: ConnectorDefinition): JsonObject {
 /** Names of what the vault has to give. */
 export const secretNames = ({ transport }: ConnectorDefinition): readonly string[] =>
   transport.type === 'stdio' ? transport.env : transport.headers
+
+/** Where the vault keeps them. */
+export const secretsEntry = (name: string): string => `connector/${name}`

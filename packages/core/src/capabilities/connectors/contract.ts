@@ -91,7 +91,6 @@ const connecting = [
   'CONNECTOR_PACKAGE_MISSING',
 ] as const
 const defining = [
-  'CONNECTORS_FIXED',
   'CONNECTOR_INVALID',
   'CONNECTOR_COMMAND_INVALID',
   'CONNECTOR_PROCESSES_OFF',

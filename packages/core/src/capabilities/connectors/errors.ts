@@ -5,10 +5,7 @@ export const connectorErrors = defineErrors({
     kind: 'unavailable',
     message: 'this runtime has no connectors; give createRuntime({ connectors: mcpConnectors() }) of @keelson/core/mcp',
   },
-  CONNECTORS_FIXED: {
-    kind: 'unavailable',
-    message: 'the connectors of this runtime are defined in code; nothing keeps changes to them',
-  },
+  CONNECTORS_FIXED: { kind: 'unavailable', message: 'the connector is defined in code; disable it instead' },
   CONNECTOR_NOT_FOUND: { kind: 'not_found', message: 'no such connector' },
   CONNECTOR_EXISTS: { kind: 'conflict', message: 'there is a connector of this name' },
   CONNECTOR_INVALID: { kind: 'bad_request', message: 'the connector is not valid' },

@@ -1,11 +1,12 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Implementation } from '../../contract/invoke.ts'
-import type { CallContext } from '../../kernel/context.ts'
 import type { Agent } from '../agents/index.ts'
 import type { ChangeNote } from '../config/index.ts'
+import type { VaultWrite } from '../vault/index.ts'
 import { checkProgram, splitCommand } from './command.ts'
-import { type ConnectorDefinition, checkDefinition, jsonOf, secretNames } from './connector.ts'
+import { type ConnectorDefinition, checkDefinition, jsonOf, secretNames, secretsEntry } from './connector.ts'
 import type { AddConnector, Connector, connectorOperations, GivenTransport, UpdateConnector } from './contract.ts'
-import type { ConnectorDefinitions, ConnectorsDependencies } from './dependencies.ts'
+import type { ConnectorChange, ConnectorsDependencies } from './dependencies.ts'
 import { connectorErrors } from './errors.ts'
 import type { Link } from './link.ts'
 import { type TenantLinks, Tenants } from './tenants.ts'
@@ -31,9 +32,6 @@ export interface Connectors {
   /** Ends every connection and every program. */
   stop(): Promise<void>
 }
-
-/** Where the vault keeps a connector's secrets. */
-export const secretsEntry = (name: string): string => `connector/${name}`
 
 export function createConnectors(dependencies: ConnectorsDependencies): Connectors {
   const { allowProcesses, clock, definitions, driver, report, store, vault } = dependencies
@@ -77,13 +75,8 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
     return { type: 'stdio', command, args, env: given.env ?? named }
   }
 
-  async function keepSecrets(tenant: string, name: string, secrets: AddConnector['secrets']): Promise<void> {
-    if (secrets === undefined) return
-    if (Object.keys(secrets).length === 0) await vault.remove(tenant, secretsEntry(name))
-    else await vault.put(tenant, secretsEntry(name), JSON.stringify(secrets))
-  }
-
-  function checkSecrets(definition: ConnectorDefinition, secrets: AddConnector['secrets']): void {
+  function checked(definition: ConnectorDefinition, secrets: AddConnector['secrets']): ConnectorDefinition {
+    checkDefinition(definition)
     const names = secretNames(definition)
     for (const [name, value] of Object.entries(secrets ?? {})) {
       const fits = names.includes(name) && typeof value === 'string' && value !== '' && !/[\0\r\n]/.test(value)
@@ -92,42 +85,22 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
         message: `the connector is not valid: the secret ${JSON.stringify(name.slice(0, 64))} must be a text in one line, and be named by the transport`,
       })
     }
+    return definition
   }
 
-  const changeable = (): ConnectorDefinitions => {
-    if (!definitions) throw connectorErrors.CONNECTORS_FIXED()
-    return definitions
+  /** All of a connector's secrets are one entry: those that are not given again are gone. */
+  async function sealed(tenant: string, name: string, secrets: AddConnector['secrets']): Promise<VaultWrite[]> {
+    if (secrets === undefined) return []
+    const text = Object.keys(secrets).length === 0 ? null : JSON.stringify(secrets)
+    return [await vault.seal(tenant, secretsEntry(name), text)]
   }
+
+  const inCode = (name: string) => driver?.definitions.find((definition) => definition.name === name)
 
   const inBackground = (link: Link | undefined) => {
     if (!link || link.definition.enabled === false) return
     // Its failure is noted and shown with the connector.
     link.start().catch(() => {})
-  }
-
-  async function save(
-    context: CallContext,
-    definition: ConnectorDefinition,
-    secrets: AddConnector['secrets'],
-    note: ChangeNote & { readonly absent?: boolean },
-  ): Promise<void> {
-    const { tenant } = context.principal
-    checkSecrets(checkDefinition(definition), secrets)
-    const known = (await present().of(tenant)).link(definition.name)?.definition
-    const changes = !known || JSON.stringify(jsonOf(known)) !== JSON.stringify(jsonOf(definition))
-    const registry = changes ? changeable() : null
-    // First what it needs: a connector that is there without its secrets would fail at its first start.
-    const before = secrets && registry ? await vault.get(tenant, secretsEntry(definition.name)) : null
-    await keepSecrets(tenant, definition.name, secrets)
-    try {
-      await registry?.put(context, definition, note)
-    } catch (error) {
-      if (secrets) {
-        const kept = before === null ? {} : (JSON.parse(before) as Readonly<Record<string, string>>)
-        await keepSecrets(tenant, definition.name, kept).catch((failure) => report(failure, 'connectors'))
-      }
-      throw error
-    }
   }
 
   const operations: Connectors['operations'] = {
@@ -137,11 +110,16 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
     async add(context, input) {
       const { tenant } = context.principal
       const known = await present().of(tenant)
-      const definition = definitionOf(input.name, transportOf(input.transport, input.secrets), input)
-      checkDefinition(definition)
-      if (known.link(input.name))
-        throw connectorErrors.CONNECTOR_EXISTS({ message: `there is a connector ${input.name}` })
-      await save(context, definition, input.secrets, { ...noteOf(input, 'connector_add'), absent: true })
+      const transport = transportOf(input.transport, input.secrets)
+      const definition = checked(definitionOf(input.name, transport, input), input.secrets)
+      const exists = () => connectorErrors.CONNECTOR_EXISTS({ message: `there is a connector ${input.name}` })
+      if (known.link(input.name)) throw exists()
+      const make: ConnectorChange['make'] = (current) => {
+        if (current) throw exists()
+        return definition
+      }
+      const secrets = await sealed(tenant, input.name, input.secrets)
+      await definitions.change(context, input.name, { make, secrets }, noteOf(input, 'connector_add'))
       await store.register(tenant, input.name, clock.now())
       inBackground((await present().of(tenant)).link(input.name))
       return await shown(tenant, input.name)
@@ -150,12 +128,24 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
     async update(context, input) {
       const { tenant } = context.principal
       const { definition: before } = await linkOf(tenant, input.name)
-      const transport = input.transport ? transportOf(input.transport, input.secrets) : before.transport
-      const definition = definitionOf(input.name, transport, { ...before, ...withoutUndefined(input) })
-      await save(context, definition, input.secrets, noteOf(input, 'connector_update'))
+      const transport = input.transport && transportOf(input.transport, input.secrets)
+      const updated = (now: ConnectorDefinition) => {
+        const fields = { ...now, ...withoutUndefined(input) }
+        return checked(definitionOf(input.name, transport ?? now.transport, fields), input.secrets)
+      }
+      updated(before)
+      const make: ConnectorChange['make'] = (current) => {
+        const now = current ?? inCode(input.name)
+        if (!now) throw connectorErrors.CONNECTOR_NOT_FOUND()
+        const definition = updated(now)
+        // One of the code stays the code's as long as nothing but its secrets is given.
+        return isDeepStrictEqual(jsonOf(definition), jsonOf(now)) ? current : definition
+      }
+      const secrets = await sealed(tenant, input.name, input.secrets)
+      await definitions.change(context, input.name, { make, secrets }, noteOf(input, 'connector_update'))
       const link = (await present().of(tenant)).link(input.name)
-      // Other secrets alone make no other definition.
-      if (input.secrets && link?.definition === before) await link.stop('idle')
+      // It may have been connected with the secrets from before.
+      if (input.secrets) await link?.stop('idle')
       inBackground(link)
       return await shown(tenant, input.name)
     },
@@ -164,14 +154,16 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
       const { tenant } = context.principal
       const link = await linkOf(tenant, name)
       if ((await present().of(tenant)).sourceOf(name) === 'code') {
-        throw connectorErrors.CONNECTORS_FIXED({
-          message: `the connector "${name}" is defined in code; disable it instead`,
-        })
+        throw connectorErrors.CONNECTORS_FIXED()
       }
-      await changeable().remove(context, name, noteOf(note, 'connector_remove'))
+      const make: ConnectorChange['make'] = (current) => {
+        if (!current) throw connectorErrors.CONNECTOR_NOT_FOUND()
+        return null
+      }
+      const secrets = await sealed(tenant, name, keep ? undefined : {})
+      await definitions.change(context, name, { make, secrets }, noteOf(note, 'connector_remove'))
       // Whoever removes it wants its program gone, also while turns still have it.
       await link.stop()
-      if (!keep) await vault.remove(tenant, secretsEntry(name))
       await store.remove(tenant, name)
       await present().of(tenant)
     },

@@ -1,6 +1,6 @@
 import type { Agent } from '../agents/index.ts'
 import type { Tool } from '../tools/index.ts'
-import { type ConnectorDefinition, jsonOf, secretNames } from './connector.ts'
+import { type ConnectorDefinition, jsonOf, secretNames, secretsEntry } from './connector.ts'
 import type { Connector } from './contract.ts'
 import type { ConnectorsDependencies } from './dependencies.ts'
 import type { ConnectorDriver } from './driver.ts'
@@ -38,7 +38,7 @@ export class Tenants {
       this.#tenants.set(tenant, links)
     }
     const { definitions } = this.#dependencies
-    const listed = definitions ? definitions.list(tenant) : noDefinitions
+    const listed = definitions.list(tenant)
     if (!(listed instanceof Promise)) return links.follow(listed)
     const known = links
     return listed.then((list) => known.follow(list))
@@ -70,7 +70,6 @@ export class Tenants {
 
 /** Connections that a change opens at the same time, of one tenant. */
 const startsAtOnce = 4
-const noDefinitions: readonly ConnectorDefinition[] = []
 
 /** The links of one tenant, and the agents with their tools. */
 export class TenantLinks {
@@ -203,7 +202,7 @@ export class TenantLinks {
   async #secretsOf(definition: ConnectorDefinition): Promise<Readonly<Record<string, string>>> {
     const names = secretNames(definition)
     if (names.length === 0) return {}
-    const text = await this.#dependencies.vault.get(this.#tenant, `connector/${definition.name}`)
+    const text = await this.#dependencies.vault.get(this.#tenant, secretsEntry(definition.name))
     const kept = (text === null ? {} : JSON.parse(text)) as Readonly<Record<string, string>>
     const missing = names.filter((name) => !Object.hasOwn(kept, name))
     if (missing.length > 0) {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts'
 import type { NewId } from '../../kernel/ids.ts'
-import type { Model } from '../models/index.ts'
+import { type Model, noUsage } from '../models/index.ts'
 import type { Usage } from '../sessions/index.ts'
 import { applying, type CallSubject, windowsOf } from './budget.ts'
 import { costErrors } from './errors.ts'
@@ -32,6 +32,12 @@ export interface Accounting {
   finished(call: OpenCall, usage: unknown, saidBytes: number): EndedCall
   /** The stream was cut after something had been said: what it cost nobody will tell. */
   cut(call: OpenCall, saidBytes: number): EndedCall
+  /** It was answered, and billed by what no rate card has, such as the length of audio. */
+  unrated(call: OpenCall): EndedCall
+  /** A call that its process may have been making when it died. Of a model that is not registered any more the id. */
+  lost(subject: CallSubject, model: Model | string, requestBytes: number, saidBytes: number): EndedCall
+  /** What others find of a call that no budget limits, should its process die. Sets nothing aside. */
+  trace(call: OpenCall): Reservation
 }
 
 /** Nothing was said: what was set aside is free again. */
@@ -116,5 +122,21 @@ export function createAccounting({ clock, newId, prices }: AccountingDependencie
     },
 
     cut: (call, saidBytes) => ended(call, estimated(call.requestBytes, saidBytes), false),
+
+    unrated: (call) =>
+      // Less than what was set aside could overspend the budget.
+      call.reservation ? ended(call, noUsage, false) : ended({ ...call, card: null }, noUsage, true),
+
+    lost(subject, model, requestBytes, saidBytes) {
+      const known = typeof model === 'string' ? { id: model, prefix: model.split('/', 1)[0] ?? '' } : model
+      const card = typeof model === 'string' ? null : prices.card(model, clock.now())
+      const call = { subject, model: known, card, requestBytes, reservation: null }
+      return ended(call, estimated(requestBytes, saidBytes), false)
+    },
+
+    trace(call) {
+      const { entry } = ended(call, estimated(call.requestBytes, 0), false)
+      return { id: entry.id, amount: 0, windows: [], entry }
+    },
   }
 }

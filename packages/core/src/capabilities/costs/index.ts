@@ -1,4 +1,4 @@
-export type { Accounting, OpenCall } from './accounting.ts'
+export type { Accounting, EndedCall, OpenCall } from './accounting.ts'
 export { released } from './accounting.ts'
 export type {
   Budget,

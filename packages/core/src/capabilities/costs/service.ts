@@ -3,7 +3,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import { type Principal, reachOf } from '../../kernel/context.ts'
 import { paged } from '../../kernel/pages.ts'
 import type { ChargeCall } from '../models/index.ts'
-import { type Accounting, released } from './accounting.ts'
+import { type Accounting, type EndedCall, released } from './accounting.ts'
 import { type Budget, type BudgetCrossing, type CallSubject, exhausted, windowOf } from './budget.ts'
 import type { BudgetState, costOperations } from './contract.ts'
 import { costErrors } from './errors.ts'
@@ -41,26 +41,22 @@ export function createCosts(dependencies: CostsDependencies): Costs {
     const found = budgetsOf(tenant)
     const budgets = found instanceof Promise ? await found : found
     const call = accounting.open(subjectOf(principal, budgets), model, requestBytes, maxOutputTokens)
-    const { reservation } = call
-    if (reservation) {
-      const refused = await store.reserve({ tenant, subject }, reservation, instance, clock.now())
-      if (refused) throw exhausted(refused, clock.now())
-    }
+    const reservation = call.reservation ?? accounting.trace(call)
+    const refused = await store.reserve({ tenant, subject }, reservation, instance, clock.now())
+    if (refused) throw exhausted(refused, clock.now())
     const record = async (charges: Omit<Charges, 'at'>) =>
       crossed(await store.charge({ tenant, subject }, { ...charges, at: clock.now() }))
+    const ended = async ({ entry, settlement, usage }: EndedCall) => {
+      const ledger = [{ ...entry, id: reservation.entry.id }]
+      await record({ ledger, settlements: [settlement ?? released(reservation)] })
+      return usage
+    }
     return {
-      async finished(usage, saidBytes) {
-        const { entry, settlement, usage: counted } = accounting.finished(call, usage, saidBytes)
-        await record({ ledger: [entry], settlements: settlement ? [settlement] : [] })
-        return counted
-      },
+      finished: (usage, saidBytes) => ended(accounting.finished(call, usage, saidBytes)),
+      unrated: () => ended(accounting.unrated(call)),
       async failed(saidBytes) {
-        if (saidBytes > 0) {
-          const { entry, settlement } = accounting.cut(call, saidBytes)
-          await record({ ledger: [entry], settlements: settlement ? [settlement] : [] })
-        } else if (reservation) {
-          await record({ ledger: [], settlements: [released(reservation)] })
-        }
+        if (saidBytes > 0) await ended(accounting.cut(call, saidBytes))
+        else await record({ ledger: [], settlements: [released(reservation)] })
       },
     }
   }

@@ -31,12 +31,12 @@ export interface LedgerEntry extends Owner {
   readonly at: number
 }
 
-/** Money that a call may need, set aside in every budget it falls under. */
+/** A call that is being made, and the money it may need, set aside in every budget it falls under. */
 export interface Reservation {
   readonly id: string
   /** Pico-dollars. */
   readonly amount: number
-  /** By rising key, so that nobody waits for each other in a ring. */
+  /** By rising key, so that nobody waits for each other in a ring. None for a call that no budget limits. */
   readonly windows: readonly BudgetWindow[]
   /** What is written when nobody lives to say what the call has cost. */
   readonly entry: LedgerEntry
@@ -109,7 +109,10 @@ export interface CostStore {
    */
   reserve(owner: Owner, reservation: Reservation, instance: string, at: number): Promise<BudgetWindow | null>
 
-  /** Writes calls into ledger and roll-ups and settles their reservations, each at most once. Atomic. */
+  /**
+   * Writes calls into ledger and roll-ups and settles their reservations, each at most once: a call whose reservation
+   * somebody else has settled has its row already. Atomic.
+   */
   charge(owner: Owner, charges: Charges): Promise<readonly BudgetCrossing[]>
 
   /**

@@ -1,4 +1,4 @@
-import type { Approval } from '../approvals/index.ts'
+import { type Approval, refusedCalls } from '../approvals/index.ts'
 import type { ToolCall } from '../sessions/index.ts'
 import { decide, type Tool, toolHash } from '../tools/index.ts'
 import type { CallEnd, ExecuteInput } from './execute-tools.ts'
@@ -196,8 +196,8 @@ async function fateOf(
     if (run.input.started.turn.options.approvals === 'defer') return ended('deferred', deferredText, true)
     if (!approval) return { kind: 'stop', id: call.id, why: `nobody was asked about ${call.tool}` }
     if (approval.status === 'pending') return { kind: 'wait' }
-    if (approval.status === 'denied') return ended('denied', 'a person denied this call')
-    if (approval.status !== 'approved') return ended('denied', 'nobody approved this call in time')
+    if (approval.status === 'denied') return ended('denied', refusedCalls.denied)
+    if (approval.status !== 'approved') return ended('denied', refusedCalls.expired)
     if (approval.argumentsHash !== hashCall(call.tool, call.arguments)) {
       return { kind: 'stop', id: call.id, why: `the arguments of ${call.tool} are not the approved ones` }
     }

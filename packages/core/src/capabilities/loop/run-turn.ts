@@ -1,13 +1,18 @@
 import { isKeelsonError, toKeelsonError } from '../../kernel/errors.ts'
+import { emptyContent } from '../config/index.ts'
 import { isModelFailure, type Model, noUsage } from '../models/index.ts'
+import type { LiveTurn } from '../realtime/index.ts'
 import type { NewMessage, TurnError } from '../sessions/index.ts'
 import { runStep } from './candidates.ts'
+import type { LoopDependencies } from './dependencies.ts'
 import { CallRefused, loopErrors, NotRecorded } from './errors.ts'
+import { type LostTurn, lostCall } from './lost-call.ts'
 import { refuseAnswer } from './output.ts'
 import { recollect } from './recollect.ts'
 import { type Leftover, settleLeftover, startApproved } from './resume-turn.ts'
 import type { StepResult } from './step-result.ts'
 import type { Committed, StartedTurn } from './store.ts'
+import { TurnCosts } from './turn-costs.ts'
 import type { TurnRun } from './turn-run.ts'
 import { answerParts, useTools } from './use-tools.ts'
 
@@ -38,6 +43,25 @@ export async function runTurn(run: TurnRun, leftover: Leftover | null): Promise<
     if (ended === 'TURN_CANCELLED') return (await cancelled(run)).next
     return (await failed(run, ended === null ? error : signal.reason)).next
   }
+}
+
+/** Ends a turn that cannot be run any more, with why. */
+export async function failUnprepared(
+  dependencies: LoopDependencies,
+  started: StartedTurn,
+  left: LostTurn | null,
+  live: LiveTurn,
+  error: TurnError,
+): Promise<Committed> {
+  const at = dependencies.clock.now()
+  live.stage({ type: 'turn.failed', error, message: null, at })
+  const open = left?.toolCalls.filter(({ status }) => status === 'started') ?? []
+  const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
+  const budgets = dependencies.budgets.within(started.turn.tenant, emptyContent)
+  const lost = left && lostCall(dependencies, left, budgets, null)
+  const costs = new TurnCosts(dependencies, { started, budgets: [], lost })
+  const change = { at, status: 'failed', error, log: live.takeLog(), toolCallEnds, cost: costs.total } as const
+  return await dependencies.store.commit(started.lease, { ...change, ...costs.take(true) })
 }
 
 /** The number of the step that comes next. Throws when there may be none. */

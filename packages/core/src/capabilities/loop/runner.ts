@@ -1,14 +1,14 @@
 import type { Reach } from '../../kernel/context.ts'
 import { isKeelsonError, type KeelsonError } from '../../kernel/errors.ts'
-import { released } from '../costs/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { TurnEventBody } from '../sessions/index.ts'
 import { loopErrors, NotRecorded } from './errors.ts'
 import { History } from './history.ts'
+import { lostCall } from './lost-call.ts'
 import { prepareTurn, type TurnPlan } from './prepare.ts'
 import type { Leftover, OutcomeDecision } from './resume-turn.ts'
-import { runTurn } from './run-turn.ts'
-import type { ResumedTurn, StartedTurn } from './store.ts'
+import { failUnprepared, runTurn } from './run-turn.ts'
+import type { LostCall, ResumedTurn, StartedTurn } from './store.ts'
 import { type RunServices, TurnRun } from './turn-run.ts'
 import { TurnStop } from './turn-stop.ts'
 
@@ -25,6 +25,7 @@ type ResumeReason = Extract<TurnEventBody, { type: 'turn.resumed' }>['reason']
 interface Resumption {
   readonly reason: ResumeReason
   readonly leftover: Leftover
+  readonly lostCall: LostCall | null
   /** Position of the last stored event. */
   readonly stored: number
   /** False when the turn has nothing to go on with. */
@@ -93,13 +94,14 @@ export function createRunner(services: RunServices): Runner {
     stop: TurnStop,
   ) {
     const { signal } = stop
-    const { turn, lease, lastSequence } = started
+    const { turn, lastSequence } = started
     const { id, input: parts } = turn
     const reach = { tenant: turn.tenant, subject: turn.subject }
     let next: StartedTurn | null = null
     let waits = false
     let history: History | undefined
     let cancelTimer = () => {}
+    const left = resumption && { ...resumption, ...resumption.leftover, turn }
     try {
       const at = clock.now()
       live.stage(
@@ -111,13 +113,7 @@ export function createRunner(services: RunServices): Runner {
       const prepared = isGivenUp(id) ? internal : prepareTurn(services, turn, plan, signal)
       const ready = prepared instanceof Promise ? await prepared : prepared
       if ('error' in ready) {
-        const { error } = ready
-        live.stage({ type: 'turn.failed', error, message: null, at })
-        const open = resumption?.leftover.toolCalls.filter(({ status }) => status === 'started') ?? []
-        const toolCallEnds = open.map(({ id }) => ({ id, status: 'unknown', output: null, endedAt: at }) as const)
-        const settlements = started.reservation ? [released(started.reservation)] : []
-        const change = { at, status: 'failed', error, log: live.takeLog(), toolCallEnds, settlements } as const
-        next = (await store.commit(lease, change)).next
+        next = (await failUnprepared(services, started, left, live, ready.error)).next
         live.publish()
       } else {
         // What was just accepted is known; only an older tail has to be read.
@@ -136,6 +132,7 @@ export function createRunner(services: RunServices): Runner {
           started,
           turnMs,
           history,
+          lost: left && lostCall(services, left, budgets, { agent, history }),
           live,
           signal,
           stop,
@@ -192,7 +189,9 @@ export function createRunner(services: RunServices): Runner {
   const launchResumed = (resumed: ResumedTurn, reason: ResumeReason, decision: OutcomeDecision | null) => {
     const { crossings = [], logSequence: stored, toolCalls, turn } = resumed
     services.crossed(crossings)
-    launch(resumed, { reason, leftover: { toolCalls, decision }, stored, begun: turn.steps > 0 || stored > 0 })
+    const lost = reason === 'takeover' ? resumed.lostCall : null
+    const begun = turn.steps > 0 || stored > 0
+    launch(resumed, { reason, leftover: { toolCalls, decision }, lostCall: lost, stored, begun })
   }
 
   /** Of two who ask at once the second waits until the turn runs: it must neither take its lease nor be told too early. */

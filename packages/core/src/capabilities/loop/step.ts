@@ -1,4 +1,12 @@
-import { type Model, ModelFailure, type ModelPart, type ModelRequest, noUsage } from '../models/index.ts'
+import {
+  type Model,
+  ModelFailure,
+  type ModelPart,
+  type ModelRequest,
+  noUsage,
+  ofWhoseKey,
+  type Provider,
+} from '../models/index.ts'
 import { checkPart, lengthOf } from './model-part.ts'
 import type { StepCall, StepResult, Thought } from './step-result.ts'
 import type { TurnRun } from './turn-run.ts'
@@ -19,7 +27,7 @@ export async function runAttempt(run: TurnRun, step: number, model: Model): Prom
   } catch (error) {
     attempt.abort(error)
     run.costs.cut(attempt.length)
-    throw error
+    throw ofWhoseKey(error, model, attempt.provider)
   } finally {
     attempt.stopWatching()
     // What was said is stored before what comes after it.
@@ -33,6 +41,8 @@ class Attempt {
   /** Characters so far. */
   length = 0
   flushing: Promise<void> | undefined
+  /** Who is asked: the model's provider, with the key of the turn's tenant if it has set one. */
+  provider: Provider | undefined
   readonly #run: TurnRun
   readonly #step: number
   readonly #model: Model
@@ -87,9 +97,9 @@ class Attempt {
     const { clock, limits, models } = this.#run.services
     const { signal } = this.#aborter
     const asked = models.providerOf(this.#model, this.#run.input.started.turn.tenant)
-    const provider = asked instanceof Promise ? await asked : asked
+    this.provider = asked instanceof Promise ? await asked : asked
     if (signal.aborted) return
-    const parts = provider.stream(this.#model.name, request, signal)[Symbol.asyncIterator]()
+    const parts = this.provider.stream(this.#model.name, request, signal)[Symbol.asyncIterator]()
     try {
       for (let next = await parts.next(); !next.done; next = await parts.next()) {
         // A provider that ignores its signal may go on; nobody listens any more.

@@ -163,8 +163,17 @@ export interface Reserved {
   readonly crossings: readonly BudgetCrossing[]
 }
 
+/** What a turn's log tells of the model call it ends in. */
+export interface LostCall {
+  /** Null when it does not say. */
+  readonly model: string | null
+  readonly saidBytes: number
+}
+
 /** A turn that somebody else began, with what it had done by its last commit point. */
 export interface ResumedTurn extends StartedTurn {
+  /** The model call that a running turn may have been making; null when what was set aside for it has paid for it. */
+  readonly lostCall: LostCall | null
   readonly toolCalls: readonly ToolCall[]
   /** Position of the last stored event. */
   readonly logSequence: number
@@ -228,6 +237,12 @@ export interface LoopStore {
 
   /** Tells the other instances that this one lives. */
   heartbeat(instance: string, at: number): Promise<void>
+
+  /**
+   * Forgets every instance whose heartbeat is older than `before` and that holds no session: nothing tells of it any
+   * more, and one that wakes makes itself known anew. Returns how many. One statement.
+   */
+  prune(before: number): Promise<number>
 
   /** Forgets the instance: what it still holds can be taken over at once. */
   retire(instance: string): Promise<void>

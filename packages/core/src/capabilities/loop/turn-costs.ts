@@ -4,6 +4,7 @@ import {
   type Accounting,
   type Budget,
   type CallSubject,
+  type EndedCall,
   exhausted,
   type LedgerEntry,
   type OpenCall,
@@ -58,6 +59,8 @@ export interface TurnCostsInput {
   readonly started: StartedTurn
   /** Those of the generation that the turn began with. */
   readonly budgets: readonly Budget[]
+  /** What the turn was doing when its process died. */
+  readonly lost: EndedCall | null
 }
 
 type Services = Pick<LoopDependencies, 'accounting' | 'clock' | 'crossed' | 'store'>
@@ -88,6 +91,7 @@ export class TurnCosts {
     this.#ahead = reservation ?? null
     this.total = turn.cost
     this.#unknown = turn.cost === null && turn.model !== null
+    if (input.lost !== null) this.#add(input.lost)
   }
 
   /** Before an attempt. Undefined when nothing has to be set aside, or was already. */
@@ -116,7 +120,19 @@ export class TurnCosts {
       }
       this.#settlements.push(released(ahead))
     }
-    return reservation === null ? undefined : this.#reserve(reservation)
+    if (reservation !== null) return this.#reserve(reservation)
+    // What was paid for already must not be lost with the call that comes now.
+    return this.#ledger.length === 0 ? undefined : this.#record()
+  }
+
+  async #record(): Promise<void> {
+    const { clock, store } = this.#services
+    const { started } = this.#input
+    const change = { ...this.take(false), at: clock.now(), cost: this.total }
+    const { money } = await store.commit(started.lease, change).catch((error) => {
+      throw new NotRecorded(error)
+    })
+    if (money) this.committed(money, undefined)
   }
 
   async #reserve(reservation: Reservation): Promise<void> {
@@ -155,7 +171,7 @@ export class TurnCosts {
     return { ...result, usage: ended.usage }
   }
 
-  #add({ entry, settlement }: { readonly entry: LedgerEntry; readonly settlement: Settlement | null }): void {
+  #add({ entry, settlement }: EndedCall): void {
     this.#ledger.push(entry)
     if (settlement !== null) this.#settlements.push(settlement)
     if (entry.cost === null) this.#unknown = true

@@ -1,5 +1,6 @@
 import type { Reach } from '../../kernel/context.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
+import type { EndedCall } from '../costs/index.ts'
 import type { Model, ModelRequest } from '../models/index.ts'
 import type { LiveTurn } from '../realtime/index.ts'
 import type { ContextSegment, ModelAttempt, NewMessage, Part, Selection, Usage } from '../sessions/index.ts'
@@ -26,6 +27,8 @@ export interface RunTurn extends TurnPlan {
   /** Everything up to the newest stored message. */
   readonly history: History
   readonly live: LiveTurn
+  /** What the turn was doing when its process died. */
+  readonly lost: EndedCall | null
   /** Aborted with `TURN_CANCELLED`, or with anything else when the runtime stops: no model call goes on. */
   readonly signal: AbortSignal
   readonly stop: TurnStop

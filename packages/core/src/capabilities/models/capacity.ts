@@ -77,9 +77,9 @@ export class CapacityMeter {
     }
   }
 
-  /** A rate limit that says for how long holds the model back until then. */
-  failed(model: Metered, { failure, retryAfterMs }: ModelFailure): void {
-    if (failure !== 'rate-limit' || retryAfterMs === undefined || retryAfterMs <= 0) return
+  /** A rate limit that says for how long holds the model back until then. That of a tenant's own key is no other's. */
+  failed(model: Metered, { failure, ownKey, retryAfterMs }: ModelFailure): void {
+    if (failure !== 'rate-limit' || ownKey || retryAfterMs === undefined || retryAfterMs <= 0) return
     const meter = this.#meter(model.id, model.capacity)
     if (meter === null) return
     meter.heldSince = this.#clock.now()

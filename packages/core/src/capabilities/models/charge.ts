@@ -6,6 +6,8 @@ import type { Model } from './model.ts'
 export interface ChargedCall {
   /** It was answered. `usage` is what the provider says, whatever that is. Resolves with what it counts as. */
   finished(usage: unknown, saidBytes: number): Promise<Usage>
+  /** The same of one that is billed by what no rate card has, such as the length of audio. */
+  unrated(): Promise<Usage>
   /** It came to nothing. What had been said may have been paid for. */
   failed(saidBytes: number): Promise<void>
 }

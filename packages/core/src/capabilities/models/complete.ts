@@ -4,6 +4,7 @@ import type { CapacityMeter } from './capacity.ts'
 import type { ChargeCall } from './charge.ts'
 import { type Completion, modelErrors } from './contract.ts'
 import type { ProviderGate } from './gate.ts'
+import { ofWhoseKey } from './keyed.ts'
 import type { Model } from './model.ts'
 import { isModelFailure, ModelFailure, type ModelRequest, noUsage, type Provider } from './provider.ts'
 
@@ -51,13 +52,15 @@ export async function completeOnce(call: CompletionCall): Promise<Completion> {
     capacity.called(model)
     let text = ''
     let given: unknown = noUsage
+    let provider: Provider | undefined
     try {
-      const provider = await call.providerOf(model)
+      provider = await call.providerOf(model)
       for await (const part of provider.stream(model.name, request, signal)) {
         if (part.type === 'text') text += part.text
         else if (part.type === 'finish') given = part.usage
       }
-    } catch (error) {
+    } catch (thrown) {
+      const error = ofWhoseKey(thrown, model, provider)
       last = error
       if (call.signal?.aborted) {
         await gate.abandoned(model.prefix, admission)

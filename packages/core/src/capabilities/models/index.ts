@@ -4,6 +4,7 @@ export type { Completion, DiscoveredModels, ProviderOffer, RegisteredModel, Regi
 export { modelErrors, modelOperations } from './contract.ts'
 export type { Admission, ProviderGate } from './gate.ts'
 export { admitted } from './gate.ts'
+export { ofWhoseKey } from './keyed.ts'
 export type { Model } from './model.ts'
 export type {
   Capacity,

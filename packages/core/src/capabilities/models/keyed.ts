@@ -1,5 +1,5 @@
 import type { Model } from './model.ts'
-import { ModelFailure, type Provider } from './provider.ts'
+import { isModelFailure, ModelFailure, type Provider } from './provider.ts'
 
 /** Providers that are kept with one tenant's key each, of one provider. */
 const mostKept = 256
@@ -14,6 +14,17 @@ export interface KeyedProviders {
    * set and cannot be read fails with a `ModelFailure`: nobody else is to pay for the call.
    */
   of(model: Pick<Model, 'prefix' | 'provider'>, tenant: string): Provider | Promise<Provider>
+}
+
+/** What a call of a model has thrown, said to be its tenant's where that one's key was used. */
+export function ofWhoseKey(
+  error: unknown,
+  { provider }: Pick<Model, 'provider'>,
+  asked: Provider | undefined,
+): unknown {
+  if (asked === undefined || asked === provider || !isModelFailure(error)) return error
+  const { cause, failure, message, retryAfterMs, status } = error
+  return new ModelFailure(failure, message, { retryAfterMs, status, ownKey: true, cause })
 }
 
 export function createKeyed(keyOf: KeySource): KeyedProviders {
@@ -33,7 +44,10 @@ export function createKeyed(keyOf: KeySource): KeyedProviders {
   }
 
   const unreadable = (provider: string, cause: unknown) =>
-    new ModelFailure('auth', `the key that was set for ${provider} cannot be read from the vault`, { cause })
+    new ModelFailure('auth', `the key that was set for ${provider} cannot be read from the vault`, {
+      ownKey: true,
+      cause,
+    })
 
   async function asked(provider: Provider, prefix: string, key: Promise<string | null>): Promise<Provider> {
     try {

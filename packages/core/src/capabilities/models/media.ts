@@ -17,10 +17,10 @@ type Find = (id: string) => Model | null
 
 const invalid = (message: string) => modelErrors.MODEL_INPUT_INVALID({ message })
 
-/**
- * Texts to vectors and speech to text, by the provider of the model. Nothing is tried again or elsewhere. Vectors are paid
- * for like any call; transcripts are not yet: most are billed by time, which no rate card has.
- */
+/** No vendor makes more of audio than a token of so many bytes, however well it is compressed. */
+const bytesPerAudioToken = 16
+
+/** Texts to vectors and speech to text, by the provider of the model. Nothing is tried again or elsewhere. */
 export function createMedia(
   find: Find,
   charge: ChargeCall,
@@ -76,10 +76,19 @@ export function createMedia(
       const found = modelOf(model)
       if (!found.provider.transcribe)
         throw modelErrors.MODEL_UNFIT({ message: `the provider of ${model} does not transcribe` })
-      return await call(context, async (signal) => {
+      const bytes = Math.ceil(audio.length / bytesPerAudioToken) + utf8Length(request.prompt ?? '')
+      const charged = await charge(context.principal, found, bytes, found.maxOutputTokens)
+      const transcript = await call(context, async (signal) => {
         const provider = await keyed(found, context.principal.tenant)
         return await required(provider.transcribe).call(provider, found.name, request, signal)
+      }).catch(async (error) => {
+        await charged.failed(0)
+        throw error
       })
+      const { input, output } = transcript.tokens
+      if (input + output > 0) await charged.finished({ ...noUsage, input, output }, utf8Length(transcript.text))
+      else await charged.unrated()
+      return transcript
     },
   }
 }

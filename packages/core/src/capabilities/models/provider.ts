@@ -150,17 +150,25 @@ export class ModelFailure extends Error {
   readonly failure: FailureClass
   readonly retryAfterMs: number | undefined
   readonly status: number | undefined
+  /** The call was made with the key of its tenant. Not for providers to say. */
+  readonly ownKey: boolean
 
   constructor(
     failure: FailureClass,
     message: string,
-    detail: { retryAfterMs?: number | undefined; status?: number | undefined; cause?: unknown } = {},
+    detail: {
+      retryAfterMs?: number | undefined
+      status?: number | undefined
+      ownKey?: boolean
+      cause?: unknown
+    } = {},
   ) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause })
     this.name = 'ModelFailure'
     this.failure = failure
     this.retryAfterMs = detail.retryAfterMs
     this.status = detail.status
+    this.ownKey = detail.ownKey ?? false
     Object.defineProperty(this, failureBrand, { value: true })
   }
 }

@@ -5,7 +5,7 @@ import { utf8Length } from '../../kernel/text.ts'
 import type { VaultRotation, vaultOperations } from './contract.ts'
 import { vaultErrors } from './errors.ts'
 import type { KeySource, VaultKey, VaultOptions } from './keys.ts'
-import type { Resealed, SealedEntry, VaultEntry, VaultPosition, VaultStore } from './store.ts'
+import type { Resealed, SealedEntry, VaultEntry, VaultPosition, VaultStore, VaultWrite } from './store.ts'
 
 const longestName = 256
 const mostValueBytes = 65_536
@@ -17,6 +17,8 @@ const mostKeys = 1_000
 /** The vault as other capabilities use it. Values are texts; a name belongs to one tenant. */
 export interface Vault {
   put(tenant: string, name: string, value: string): Promise<VaultEntry>
+  /** For another store to write in a transaction of its own. Null leaves no entry, and needs no key. */
+  seal(tenant: string, name: string, value: string | null): Promise<VaultWrite>
   /** Null when there is none. Rejects with `VAULT_KEY_WRONG` when it is there and cannot be opened. */
   get(tenant: string, name: string): Promise<string | null>
   remove(tenant: string, name: string): Promise<boolean>
@@ -91,13 +93,17 @@ export function createVault({ store, clock, options = {}, besideDatabase }: Vaul
     return await makeKeyFile(path)
   }
 
+  async function sealed(tenant: string, name: string, value: string): Promise<SealedEntry> {
+    checkEntry(name, value)
+    const { first } = await keys()
+    const { seal } = await import('./envelope.ts')
+    return seal(first, tenant, name, value)
+  }
+
   const vault: Vault = {
-    async put(tenant, name, value) {
-      checkEntry(name, value)
-      const { first } = await keys()
-      const { seal } = await import('./envelope.ts')
-      return await store.put(seal(first, tenant, name, value), clock.now())
-    },
+    put: async (tenant, name, value) => await store.put(await sealed(tenant, name, value), clock.now()),
+
+    seal: async (tenant, name, value) => ({ name, sealed: value === null ? null : await sealed(tenant, name, value) }),
 
     async get(tenant, name) {
       const entry = isName(name) ? await store.get(tenant, name) : null

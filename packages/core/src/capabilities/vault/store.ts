@@ -20,6 +20,12 @@ export interface Resealed extends SealedEntry {
   readonly before: string
 }
 
+/** What an entry of a tenant is to be: an envelope, or null for none at all. */
+export interface VaultWrite {
+  readonly name: string
+  readonly sealed: Pick<SealedEntry, 'keyId' | 'envelope'> | null
+}
+
 /** Where the next batch begins: after this entry. */
 export interface VaultPosition {
   readonly tenant: string
