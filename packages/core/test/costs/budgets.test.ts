@@ -245,6 +245,29 @@ describe('a budget', () => {
     expect(await stateOf(client)).toMatchObject({ spent: 10_020n, reserved: 0n })
   })
 
+  test('has no call made for a turn that is cancelled while money is set aside for it', async () => {
+    const [asked, held] = [gate(), gate()]
+    const inner = sqliteStore(':memory:')
+    const reserve: typeof inner.loop.reserve = async (...input) => {
+      asked.open()
+      await held.passed
+      return await inner.loop.reserve(...input)
+    }
+    const loop = new Proxy(inner.loop, { get: (port, key) => (key === 'reserve' ? reserve : Reflect.get(port, key)) })
+    const { client, model } = shop([[say('Hello'), used(7)]], {
+      store: { ...inner, exclusive: inner.exclusive, loop },
+      budgets: [daily(1_000_000)],
+    })
+    const { session } = await ended(client)
+    const turn = client.run('clerk', { message: 'Again', session })
+    await asked.passed
+    await client.turns.cancel({ id: (await turn.accepted).id })
+    held.open()
+    expect((await turn.outcome).status).toBe('cancelled')
+    expect(model.calls).toHaveLength(1)
+    expect(await stateOf(client)).toMatchObject({ spent: 7_000n, reserved: 0n })
+  })
+
   test('charges a cancelled call that had said something in full, and releases one that had not', async () => {
     const { client } = shop([[say('So far'), hang()], hang()], { budgets: [daily(10_000_000)] })
     const first = client.run('clerk', { message: 'Hi' })

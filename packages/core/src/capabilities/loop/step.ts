@@ -68,6 +68,8 @@ class Attempt {
 
   /** Resolves when the answer is whole; rejects when it fails, when its time is over and when the turn is ended. */
   answered(request: ModelRequest): Promise<void> {
+    // It may have been ended while money was set aside.
+    this.#run.input.signal.throwIfAborted()
     return new Promise((resolve, reject) => {
       this.#reject = reject
       const { flushMs, firstTokenMs, stepMs } = this.#run.services.limits
