@@ -28,6 +28,8 @@ async function agentOn(pool: PostgresPool, schema: string): Promise<(turns: numb
     store: postgresStore({ pool, schema }),
     providers: [scriptedProvider(makeScript(1, 0))],
     agents: [{ id: 'bench', instructions, models: ['bench/scripted'] }],
+    // Signs of life and looks for the dead are no part of a turn.
+    leaseMs: 3_600_000,
   })
   await runtime.start()
   const client = runtime.as(singleOwner('bench'))
@@ -63,7 +65,9 @@ async function bareJob(pool: pg.Pool, turns: number, rounds: number): Promise<Jo
       for (const { query, rows } of queries) {
         const found = await client.query(query as pg.QueryConfig)
         if (found.rows.length !== rows)
-          throw new Error('the repeated statements found other rows than the recorded ones')
+          throw new Error(
+            `repeated, a statement found ${found.rows.length} rows instead of ${rows}: ${(query as pg.QueryConfig).text}`,
+          )
       }
       client.release()
     }
@@ -90,7 +94,7 @@ async function bareJob(pool: pg.Pool, turns: number, rounds: number): Promise<Jo
   }
 }
 
-/** A pool that writes down what is asked of its connections; sessions' heartbeats and sweeps are left out by their turn. */
+/** A pool that writes down what is asked of its connections. */
 function recording(pool: pg.Pool): { loans: Loan[]; recorder: PostgresPool } {
   const loans: Loan[] = []
   const recorder: PostgresPool = {

@@ -1,4 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { Worker } from 'node:worker_threads'
 
 /** One use of a prepared statement. */
 export interface RecordedCall {
@@ -11,7 +12,10 @@ export interface RecordedCall {
 
 const methods = ['all', 'get', 'run'] as const
 
-/** Writes down what this process asks of the SQLite driver from now on, also through statements prepared before. */
+/**
+ * Writes down what this process asks of the SQLite driver from now on, also through statements prepared before, and of the
+ * thread on which the store reads what may take long.
+ */
 export function recordCalls(): { take(): RecordedCall[]; stop(): void } {
   let calls: RecordedCall[] = []
   const prototype = Object.getPrototypeOf(new DatabaseSync(':memory:').prepare('select 1')) as StatementSync
@@ -28,6 +32,12 @@ export function recordCalls(): { take(): RecordedCall[]; stop(): void } {
     })
     return [method, original] as const
   })
+  const { postMessage } = Worker.prototype
+  Worker.prototype.postMessage = function (message: { sql?: string; values?: SQLInputValue[] }, ...rest) {
+    const { sql, values = [] } = message
+    if (sql !== undefined) calls.push({ sql, method: 'all', values, rows: 0 })
+    postMessage.call(this, message, ...rest)
+  }
   return {
     take() {
       const taken = calls
@@ -37,6 +47,7 @@ export function recordCalls(): { take(): RecordedCall[]; stop(): void } {
     stop() {
       for (const [method, value] of originals)
         Object.defineProperty(prototype, method, { configurable: true, writable: true, value })
+      Worker.prototype.postMessage = postMessage
     },
   }
 }

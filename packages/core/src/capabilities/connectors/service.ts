@@ -1,5 +1,5 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { Implementation } from '../../contract/invoke.ts'
+import { canonicalJson } from '../../kernel/canonical.ts'
 import type { Agent } from '../agents/index.ts'
 import type { ChangeNote } from '../config/index.ts'
 import type { VaultWrite } from '../vault/index.ts'
@@ -139,7 +139,7 @@ export function createConnectors(dependencies: ConnectorsDependencies): Connecto
         if (!now) throw connectorErrors.CONNECTOR_NOT_FOUND()
         const definition = updated(now)
         // One of the code stays the code's as long as nothing but its secrets is given.
-        return isDeepStrictEqual(jsonOf(definition), jsonOf(now)) ? current : definition
+        return canonicalJson(jsonOf(definition)) === canonicalJson(jsonOf(now)) ? current : definition
       }
       const secrets = await sealed(tenant, input.name, input.secrets)
       await definitions.change(context, input.name, { make, secrets }, noteOf(input, 'connector_update'))
