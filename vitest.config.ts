@@ -18,6 +18,8 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // Told where a test gives its runtime no `onError`; a test about that looks itself.
+    onConsoleLog: (text) => !text.startsWith('keelson: '),
     restoreMocks: true,
     unstubEnvs: true,
     unstubGlobals: true,
