@@ -6,8 +6,8 @@ export const approvals2: Migration = {
   number: 2,
   statements: ({ integer }) => [
     `alter table approvals add column position ${integer} not null default 0`,
-    `update approvals set position =
-      (select tool_calls.position from tool_calls where tool_calls.id = approvals.tool_call)`,
+    `update approvals set position = coalesce(
+      (select tool_calls.position from tool_calls where tool_calls.id = approvals.tool_call), 0)`,
     'drop index approvals_of_subject',
     'drop index approvals_of_tenant',
     'drop index approvals_by_status',
