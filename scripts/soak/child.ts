@@ -15,6 +15,7 @@ export type Order =
 
 const sessionCount = 16
 const workerCount = 10
+const sweepMs = 300
 const page = { limit: 200, offset: 0 }
 
 /** What may be refused: the session is full or busy, somebody else decided, the runtime stops. */
@@ -41,7 +42,10 @@ const runtime = createRuntime({
   providers: [model],
   budgets,
   limits: { backoffMs: 2, flushMs: 5, queuedTurns: 4, approvalMs: 60_000, attempts: 2, historyBytes: 2 ** 20 },
+  // One that opens closes again soon: behind it, turns only fail.
+  breakers: { cooldownMs: 20, maxCooldownMs: 40, probeMs: 200 },
   stopMs: 200,
+  leaseMs: 3 * sweepMs,
   onError(error, where) {
     if (!where.startsWith('model ')) complain(error, where)
   },
@@ -114,12 +118,15 @@ const openSessions = async (era: number): Promise<string[]> => {
 
 async function settle(sessions: readonly string[]): Promise<void> {
   working = false
+  let quiet = 0
   for (;;) {
     await decideSome(client, true)
     await settleInterrupted(sessions)
     const open = await turnsOf(sessions, ['queued', 'running', 'waiting', 'interrupted'])
     const pending = await client.approvals.list({ ...page, status: 'pending' })
-    if (open.length === 0 && pending.length === 0) return
+    quiet = open.length === 0 && pending.length === 0 ? quiet + 1 : 0
+    // What a dead process has left to be carried out is found by the next sweep.
+    if (quiet * 20 > 2 * sweepMs) return
     await sleep(20)
   }
 }

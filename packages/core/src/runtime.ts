@@ -208,6 +208,7 @@ export function createRuntime(given: RuntimeOptions): Runtime {
       return (operation, input) => call(context, operation, input)
     },
     decideApproval: async (context, decision) => approvals.decide(context, decision),
+    followDecisions: async () => approvals.sweep(),
     report: reportError,
   })
   const held = createHeldTurns({ store: store.loop, runner: loop.runner, instance, report: reportError })

@@ -62,6 +62,23 @@ describe('a call whose approval is deferred', () => {
     model.assertComplete()
   })
 
+  test('that is approved while the turn still runs is carried out when it is over', async () => {
+    const { tool, runs } = askingTool()
+    const model = scriptedModel([callTool('pay', onMonday), hang(), say('paid now')])
+    const clock = virtualClock()
+    await using runtime = await createTestRuntime({ agents: [agentOf([tool])], model, clock })
+    const { client } = runtime
+    const turn = client.run('clerk', deferring)
+    const { id, session } = await turn.accepted
+    await until(() => model.calls.length === 2)
+    await client.approvals.decide({ id: await approvalOf(client, id), decision: 'approve' })
+    expect(runs).toEqual([])
+    await client.turns.cancel({ id })
+    const [, second] = await ended(client, session, 2)
+    expect(second?.status).toBe('completed')
+    expect(runs.map(({ note }) => note)).toEqual(['on monday'])
+  })
+
   test('runs once although many ask for it: deciders, lists and sweeps', async () => {
     const clock = virtualClock()
     const { tool, runs } = askingTool()

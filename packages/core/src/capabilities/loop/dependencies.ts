@@ -47,5 +47,7 @@ export interface LoopDependencies {
   callAs(owner: Owner): CallOperation
   /** Decides an approval as the caller. */
   decideApproval(context: CallContext, decision: DecideApproval): Promise<unknown>
+  /** Carries out what was approved before its turn, which did not wait for it, was over. */
+  followDecisions(): Promise<unknown>
   report(error: unknown, where: string): void
 }

@@ -99,6 +99,7 @@ export function createRunner(services: RunServices): Runner {
     const reach = { tenant: turn.tenant, subject: turn.subject }
     let next: StartedTurn | null = null
     let waits = false
+    let defers = false
     let history: History | undefined
     let cancelTimer = () => {}
     const left = resumption && { ...resumption, ...resumption.leftover, turn }
@@ -141,6 +142,7 @@ export function createRunner(services: RunServices): Runner {
         })
         next = await runTurn(turnRun, resumption?.leftover ?? null)
         waits = turnRun.waits
+        defers = turnRun.defers
       }
       unrecorded.delete(turn.id)
     } catch (thrown) {
@@ -160,6 +162,8 @@ export function createRunner(services: RunServices): Runner {
       running.delete(turn.id)
       if (next) launch(next, null)
       if (waits) resumeIfDecided(reach, turn.id).catch((error) => report(error, `turn ${turn.id}`))
+      if (defers && !stopping.signal.aborted)
+        services.followDecisions().catch((error) => report(error, `turn ${turn.id}`))
     }
   }
 

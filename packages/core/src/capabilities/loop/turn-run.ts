@@ -64,6 +64,8 @@ export class TurnRun {
   readonly open = new Set<string>()
   /** The last commit let the turn wait. */
   waits = false
+  /** True when it has asked for approvals and does not wait for them. */
+  defers = false
   #toolContext: ExecuteInput['context'] | undefined
   #selection: Selection | null
   /** The selection has attempts that the store does not have yet. */

@@ -42,6 +42,7 @@ export async function useTools(run: TurnRun, step: number, result: StepResult): 
     approvals: asked,
   })
   const order = toolCalls.map(({ call }) => call)
+  if (mode === 'defer' && asked.length > 0) run.defers = true
   return await finishStep(run, step, order, known, calls, mode === 'suspend' && asked.length > 0)
 }
 
