@@ -1,3 +1,4 @@
+export { againOnConflict } from './again-on-conflict.ts'
 export type {
   ChangeConfig,
   ChangeNote,

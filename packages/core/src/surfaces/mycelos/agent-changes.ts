@@ -1,11 +1,8 @@
 import type { Agent, AgentEntry } from '../../capabilities/agents/index.ts'
-import { isKeelsonError } from '../../kernel/errors.ts'
+import { againOnConflict } from '../../capabilities/config/index.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 import type { Client } from '../../runtime.ts'
 import type { Answer } from './decision-words.ts'
-
-/** How often a change is made anew on what others have changed meanwhile. */
-const mostTries = 5
 
 type Entries = Readonly<Record<string, AgentEntry>>
 
@@ -18,18 +15,13 @@ export async function changeAgents(
   change: (agents: readonly Agent[], entries: Entries) => Entries,
   note: { readonly trigger: string; readonly description: string },
 ): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
+  await againOnConflict(async () => {
     const [{ content, number }, agents] = await Promise.all([client.config.active(), client.agents.list()])
     const changed = change(agents, (content['agents'] ?? {}) as Entries)
     if (Object.keys(changed).length === 0) return
     const patch = { agents: changed as Readonly<Record<string, JsonObject>> }
-    try {
-      await client.config.change({ patch, expected: number, numbering: 'reuse', ...note })
-      return
-    } catch (error) {
-      if (!isKeelsonError(error) || error.code !== 'CONFIG_CONFLICT' || tries === mostTries) throw error
-    }
-  }
+    await client.config.change({ patch, expected: number, numbering: 'reuse', ...note })
+  })
 }
 
 /** Has an answer about a tool hold from now on, for the agent that asked or for all there are. */

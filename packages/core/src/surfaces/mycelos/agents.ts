@@ -12,8 +12,8 @@ import type { Settings } from './options.ts'
 
 const section = 'Agents'
 
-const agentRow = z.strictObject({
-  id: z.string(),
+/** What the configuration tells of an agent, and the list of agents too. */
+export const agentFields = z.strictObject({
   name: z.string(),
   agent_type: z.string(),
   status: z.string(),
@@ -22,44 +22,50 @@ const agentRow = z.strictObject({
   code_hash: z.string().nullable(),
   tests_hash: z.string().nullable(),
   prompt_hash: z.string().nullable(),
+  capabilities: z.array(z.string()),
+  created_by: z.string(),
+})
+
+/** `standard`: it answers when no other agent was asked for, and nobody hands a session over to it by name. */
+export const fieldsOf = (agent: Agent, standard: boolean): z.infer<typeof agentFields> => ({
+  // What it is called now is its display name.
+  name: agent.codeName ?? agent.name,
+  agent_type: standard ? 'full_model' : 'persona',
+  status: 'active',
+  policy: null,
+  reputation: 0.5,
+  code_hash: null,
+  tests_hash: null,
+  prompt_hash: createHash('sha256').update(agent.instructions).digest('hex'),
+  capabilities: agent.tools.map(({ name }) => name),
+  // The code's agents are the system's own.
+  created_by: agent.codeName === null ? 'user' : 'system',
+})
+
+const agentRow = agentFields.extend({
+  id: z.string(),
   display_name: z.string().nullable(),
   user_facing: z.union([z.literal(0), z.literal(1)]),
   created_at: timeText,
-  created_by: z.string(),
   system_prompt: z.string().nullable(),
   /** JSON text. */
   allowed_tools: z.string(),
   model: z.string().nullable(),
-  capabilities: z.array(z.string()),
 })
 
-/** `standard`: it answers when no other agent was asked for, and nobody hands a session over to it by name. */
 function rowOf(agent: Agent, standard: boolean, principal: Principal | null, since: number): z.infer<typeof agentRow> {
-  const tools = agent.tools.map(({ name }) => name)
+  const fields = fieldsOf(agent, standard)
   return {
     id: agent.id,
-    // What it is called now is its display name.
-    name: agent.codeName ?? agent.name,
-    agent_type: standard ? 'full_model' : 'persona',
-    status: 'active',
-    policy: null,
-    reputation: 0.5,
-    code_hash: null,
-    tests_hash: null,
-    prompt_hash: promptHash(agent),
+    ...fields,
     display_name: agent.name,
     user_facing: standard ? 0 : 1,
     created_at: rowTime(since),
-    created_by: createdBy(agent),
     system_prompt: principal !== null && isOperator(principal) ? agent.instructions : null,
-    allowed_tools: JSON.stringify(tools),
+    allowed_tools: JSON.stringify(fields.capabilities),
     model: agent.models[0] ?? null,
-    capabilities: tools,
   }
 }
-
-/** The code's agents are the system's own. */
-export const createdBy = ({ codeName }: Agent): 'system' | 'user' => (codeName === null ? 'user' : 'system')
 
 const listedRow = agentRow.extend({ conversational: z.boolean() })
 
@@ -67,8 +73,6 @@ const listedOf = (agent: Agent, standard: Agent | undefined, principal: Principa
   ...rowOf(agent, agent === standard, principal, since),
   conversational: agent !== standard,
 })
-
-export const promptHash = ({ instructions }: Agent): string => createHash('sha256').update(instructions).digest('hex')
 
 const longestName = 200
 const longestPrompt = 100_000

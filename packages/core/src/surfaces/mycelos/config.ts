@@ -6,11 +6,11 @@ import { route } from '../../http/route.ts'
 import type { AnyRoute } from '../../http/surface.ts'
 import { isKeelsonError } from '../../kernel/errors.ts'
 import type { Client } from '../../runtime.ts'
-import { createdBy, promptHash, type startTime } from './agents.ts'
+import { agentFields, fieldsOf, type startTime } from './agents.ts'
 import { connectorsOf, descriptionOf } from './connectors.ts'
 import { pickDefault } from './current-agent.ts'
 import { rowTime, timeText } from './formats.ts'
-import { modelsInUse, perThousand, tierOf } from './models.ts'
+import { fieldsOfModel, modelFields, modelsInUse } from './models.ts'
 import type { Settings } from './options.ts'
 
 const section = 'Config'
@@ -31,33 +31,11 @@ const configAnswer = z.strictObject({
       capabilities: z.array(z.string()),
     }),
   ),
-  agents: named(
-    z.strictObject({
-      name: z.string(),
-      agent_type: z.string(),
-      status: z.string(),
-      policy: z.string().nullable(),
-      reputation: z.number(),
-      code_hash: z.string().nullable(),
-      tests_hash: z.string().nullable(),
-      prompt_hash: z.string().nullable(),
-      capabilities: z.array(z.string()),
-      created_by: z.string(),
-    }),
-  ),
+  agents: named(agentFields),
   /** By `user:agent:tool`, `*` for every agent. */
   policies: named(z.enum(['always', 'confirm', 'never'])),
   llm: z.strictObject({
-    models: named(
-      z.strictObject({
-        provider: z.string(),
-        tier: z.string(),
-        input_cost_per_1k: z.number().nullable(),
-        output_cost_per_1k: z.number().nullable(),
-        max_context: z.int().nullable(),
-        status: z.string(),
-      }),
-    ),
+    models: named(modelFields),
     assignments: named(z.array(z.string())),
   }),
   /** Secrets are in the vault, and stay there. */
@@ -105,38 +83,10 @@ async function configOf(client: Client, settings: Settings): Promise<z.infer<typ
         },
       ]),
     ),
-    agents: Object.fromEntries(
-      agents.map((agent) => [
-        agent.id,
-        {
-          name: agent.codeName ?? agent.name,
-          agent_type: agent === standard ? 'full_model' : 'persona',
-          status: 'active',
-          policy: null,
-          reputation: 0.5,
-          code_hash: null,
-          tests_hash: null,
-          prompt_hash: promptHash(agent),
-          capabilities: agent.tools.map(({ name }) => name),
-          created_by: createdBy(agent),
-        },
-      ]),
-    ),
+    agents: Object.fromEntries(agents.map((agent) => [agent.id, fieldsOf(agent, agent === standard)])),
     policies: policiesOf(agents, (content['tools'] ?? {}) as ToolEntries, settings.user.id),
     llm: {
-      models: Object.fromEntries(
-        models.map(({ contextTokens, id, price, provider }) => [
-          id,
-          {
-            provider,
-            tier: tierOf(id),
-            input_cost_per_1k: perThousand(price?.input),
-            output_cost_per_1k: perThousand(price?.output),
-            max_context: contextTokens,
-            status: 'available',
-          },
-        ]),
-      ),
+      models: Object.fromEntries(models.map((model) => [model.id, fieldsOfModel(model)])),
       assignments: Object.fromEntries([
         ...(standard === undefined ? [] : [['system:execution', [...standard.models]] as [string, string[]]]),
         ...agents.map((agent): [string, string[]] => [`${agent.id}:execution`, [...agent.models]]),

@@ -11,8 +11,8 @@ import type { Settings } from './options.ts'
 
 const tiers = z.enum(['opus', 'sonnet', 'haiku'])
 
-const modelRow = z.strictObject({
-  id: z.string(),
+/** What the configuration tells of a model, and the list of models too. */
+export const modelFields = z.strictObject({
   provider: z.string(),
   tier: tiers,
   /** Dollars for 1,000 tokens. */
@@ -20,8 +20,9 @@ const modelRow = z.strictObject({
   output_cost_per_1k: z.number().nullable(),
   max_context: z.int().nullable(),
   status: z.string(),
-  updated_at: timeText,
 })
+
+const modelRow = modelFields.extend({ id: z.string(), updated_at: timeText })
 
 const assignmentRow = z.strictObject({
   agent_id: z.string().nullable(),
@@ -32,7 +33,7 @@ const assignmentRow = z.strictObject({
 })
 
 /** The system's guess from a model's name. */
-export const tierOf = (id: string): z.infer<typeof tiers> =>
+const tierOf = (id: string): z.infer<typeof tiers> =>
   /opus/i.test(id) ? 'opus' : /haiku|mini|flash/i.test(id) ? 'haiku' : 'sonnet'
 
 /** Registered models, and those that agents name of providers which take any name. */
@@ -45,7 +46,21 @@ export async function modelsInUse(client: Client, agents: readonly Agent[]): Pro
 }
 
 /** Dollars for 1,000 tokens of pico-dollars for one. */
-export const perThousand = (price: number | undefined): number | null => (price === undefined ? null : price / 1e9)
+const perThousand = (price: number | undefined): number | null => (price === undefined ? null : price / 1e9)
+
+export const fieldsOfModel = ({
+  contextTokens,
+  id,
+  price,
+  provider,
+}: RegisteredModel): z.infer<typeof modelFields> => ({
+  provider,
+  tier: tierOf(id),
+  input_cost_per_1k: perThousand(price?.input),
+  output_cost_per_1k: perThousand(price?.output),
+  max_context: contextTokens,
+  status: 'available',
+})
 
 const byName = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
 
@@ -75,16 +90,7 @@ export const modelRoutes = (settings: Settings, since: ReturnType<typeof startTi
     async handle({ client }) {
       const agents = (await client.agents.list()).toSorted((one, other) => byName(one.id, other.id))
       const [models, at] = await Promise.all([modelsInUse(client, agents), since(client)])
-      const rows = models.map(({ contextTokens, id, price, provider }) => ({
-        id,
-        provider,
-        tier: tierOf(id),
-        input_cost_per_1k: perThousand(price?.input),
-        output_cost_per_1k: perThousand(price?.output),
-        max_context: contextTokens,
-        status: 'available',
-        updated_at: rowTime(at),
-      }))
+      const rows = models.map((model) => ({ id: model.id, ...fieldsOfModel(model), updated_at: rowTime(at) }))
       return {
         json: {
           models: rows.sort(

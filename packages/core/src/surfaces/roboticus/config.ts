@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { Agent, AgentEntry } from '../../capabilities/agents/index.ts'
+import { againOnConflict } from '../../capabilities/config/index.ts'
 import { route } from '../../http/route.ts'
 import type { AnyRoute } from '../../http/surface.ts'
-import { isKeelsonError } from '../../kernel/errors.ts'
 import type { JsonObject } from '../../kernel/json.ts'
 import type { Client } from '../../runtime.ts'
 import {
@@ -27,8 +27,6 @@ const section = 'Config'
 const surface = 'roboticus'
 /** The budget that `treasury.daily_inference_budget` is. */
 const dailyBudget = 'daily_inference_budget'
-/** How often a change is made anew on what others have changed meanwhile. */
-const mostTries = 5
 
 export const deferredApply = ['server.bind', 'server.port', 'wallet'] as const
 
@@ -102,7 +100,7 @@ function budgetPatch(before: JsonObject, after: JsonObject): { readonly budgets?
 
 /** Makes the change on what is active. Null when nothing differs; else the generation that was active before. */
 async function apply(client: Client, settings: Settings, change: JsonObject): Promise<number | null> {
-  for (let tries = 1; ; tries += 1) {
+  return await againOnConflict(async () => {
     const { number, agent, stored, document, entry } = await read(client, settings)
     const after = changedDocument(document, change)
     const kept = deepMerge(stored, remainder(differing(document, after))) as JsonObject
@@ -113,15 +111,10 @@ async function apply(client: Client, settings: Settings, change: JsonObject): Pr
       ...(Object.keys(kept).length === 0 ? {} : { surfaces: { [surface]: kept } }),
     }
     const said = Object.keys(patch.agents[agent.id] ?? {}).length > 0 ? patch : { ...patch, agents: {} }
-    try {
-      const description = `changed ${Object.keys(change).join(', ')}`
-      const { outcome } = await client.config.change({ patch: said, expected: number, trigger: surface, description })
-      return outcome === 'unchanged' ? null : number
-    } catch (error) {
-      const lost = isKeelsonError(error) && error.code === 'CONFIG_CONFLICT'
-      if (!lost || tries === mostTries) throw error
-    }
-  }
+    const description = `changed ${Object.keys(change).join(', ')}`
+    const { outcome } = await client.config.change({ patch: said, expected: number, trigger: surface, description })
+    return outcome === 'unchanged' ? null : number
+  })
 }
 
 export function configRoutes(settings: Settings): readonly AnyRoute<Client>[] {
